@@ -1,0 +1,220 @@
+package core
+
+import (
+	"cohort/internal/flaw"
+	"cohort/order"
+	"cohort/wire"
+)
+
+// Deliver hands deliverable messages to sink until there are none, the sink
+// refuses one, or the packet in which the limit is reached is finished. It
+// returns the number delivered.
+func (m *Machine) Deliver(sink Sink, limit int) int {
+	if m.unsettled {
+		m.settle()
+	}
+	m.safeWait = false
+	d := deliverer{m: m, sink: sink, limit: limit}
+	d.repeats()
+	for moved := true; moved && !d.stop; {
+		moved = false
+		for s := range m.streams {
+			moved = d.drain(s) || moved
+		}
+		moved = d.carryOut() || moved
+	}
+	m.stats.MessagesDelivered += uint64(d.count)
+	if d.packets > 0 {
+		m.unsettled = true // what is delivered may be forgotten
+	}
+	if m.safeWait {
+		m.announce.Wait(m.now)
+	}
+	return d.count
+}
+
+// deliverer is one call of Deliver.
+type deliverer struct {
+	m              *Machine
+	sink           Sink
+	limit          int
+	count, packets int
+	stop           bool
+}
+
+// drain delivers the packets at the head of the stream of s that may be, and
+// tells whether there were any.
+func (d *deliverer) drain(s int) bool {
+	m := d.m
+	st := &m.streams[s]
+	first := st.next
+	for st.next <= st.rcv && !d.stop {
+		e := st.at(st.next)
+		if !m.ready(s, st, e) || !d.packet(s, st, e) {
+			break
+		}
+		m.delivered[s] = st.next
+		m.held -= int(e.charge)
+		st.next++
+		st.pos = 0
+		d.packets++
+		d.stop = d.stop || d.count >= d.limit
+	}
+	return st.next > first
+}
+
+// carryOut delivers what the next ordering records order: sender by sender in
+// rank order, each up to the cut.
+func (d *deliverer) carryOut() (moved bool) {
+	m := d.m
+	for !d.stop {
+		_, cut, ok := m.ledger.Cut()
+		if !ok {
+			return moved
+		}
+		for ; m.stage < m.n; m.stage++ {
+			m.allowed[m.stage] = cut[m.stage]
+			moved = d.drain(m.stage) || moved
+			if m.streams[m.stage].next <= cut[m.stage] {
+				return moved
+			}
+		}
+		m.ledger.Done()
+		m.stage = 0
+		moved = true
+	}
+	return moved
+}
+
+// ready tells whether the packet at the head of the stream of s may be delivered
+// at its level: its causal past is delivered, its place in the total order has
+// come, and enough members have it and its past.
+func (m *Machine) ready(s int, st *stream, e *entry) bool {
+	if e.flags&wire.HasDep != 0 {
+		if st.depAt < e.seq {
+			m.sections(e).Dep.AddTo(st.dep)
+			st.depAt = e.seq
+		}
+		if !order.Covers(m.delivered, st.dep) && !m.cfg.Flaws.Has(flaw.CausalUnchecked) {
+			return false
+		}
+	}
+	total := e.level.Order() == order.Total
+	if total && e.seq > m.allowed[s] && !m.cfg.Flaws.Has(flaw.TotalOnReceipt) {
+		return false
+	}
+	if !e.level.IsSafe() || m.cfg.Flaws.Has(flaw.SafeTooEarly) {
+		return true
+	}
+	if !m.safe(s, st, e, total) {
+		m.safeWait = true
+		return false
+	}
+	return true
+}
+
+// safe tells whether enough members have e and all before it: its stream, and
+// the causal past of that; for a total-order packet, all that the record orders
+// and the records before it did.
+func (m *Machine) safe(s int, st *stream, e *entry, total bool) bool {
+	if total {
+		t, _, ok := m.ledger.Cut()
+		return ok && m.rows.OrdCovered(e.level) >= t
+	}
+	return m.rows.Covered(e.level, s) >= e.seq &&
+		(m.rows.CoversVector(e.level, st.dep) || m.cfg.Flaws.Has(flaw.SafeIgnoresPast))
+}
+
+// packet delivers the messages in e; false if the sink refused one.
+func (d *deliverer) packet(s int, st *stream, e *entry) bool {
+	m := d.m
+	begin := wire.HeaderSize
+	body := m.bytes(e)[begin : begin+int(e.body)]
+	for st.pos < len(body) {
+		n := wire.NextFrame(body[st.pos:], &m.frame)
+		if n == 0 { // the same at every member: the checksum held
+			m.stats.BadFrames++
+			return true
+		}
+		if !d.message(s, st, e) {
+			d.stop = true
+			return false
+		}
+		st.pos += n
+	}
+	return true
+}
+
+// message delivers the frame in m.frame, or puts it together with the ones before it.
+func (d *deliverer) message(s int, st *stream, e *entry) bool {
+	m := d.m
+	f, part := &m.frame, &st.part
+	if f.First && f.Last {
+		part.active = false
+		return d.hand(s, e, f.Payload, true)
+	}
+	switch {
+	case f.Abort:
+		part.active = false
+		return true
+	case f.First:
+		part.begin(f.Size)
+	}
+	if !part.active || len(part.buf)+len(f.Payload) > part.size {
+		part.active = false
+		m.stats.BadFrames++
+		return true
+	}
+	part.buf = append(part.buf, f.Payload...)
+	if !f.Last {
+		return true
+	}
+	if len(part.buf) != part.size {
+		part.active = false
+		m.stats.BadFrames++
+		return true
+	}
+	if !d.hand(s, e, part.buf, false) {
+		part.buf = part.buf[:len(part.buf)-len(f.Payload)]
+		return false
+	}
+	part.active = false
+	if m.delivery.Keep || cap(part.buf) > keepBuffer {
+		part.buf = nil
+	}
+	return true
+}
+
+// keepBuffer is the largest buffer that a stream keeps to put messages together in.
+const keepBuffer = 4 << 20
+
+// begin starts a message of size bytes. Memory is taken as its fragments come,
+// not as its first one claims.
+func (p *partial) begin(size int) {
+	p.active, p.size, p.buf = size <= MaxMessage, size, p.buf[:0]
+}
+
+func (d *deliverer) hand(s int, e *entry, payload []byte, inSlab bool) bool {
+	m := d.m
+	m.delivery = Delivery{
+		Sender: s, Packet: e.seq, Group: m.frame.Group, Kind: m.frame.Kind, Level: m.frame.Level, Payload: payload,
+	}
+	if inSlab {
+		m.delivery.Slab = e.ref
+	}
+	if !d.sink.Deliver(&m.delivery) {
+		return false
+	}
+	d.count++
+	return true
+}
+
+// repeats is flaw.DuplicatesDelivered.
+func (d *deliverer) repeats() {
+	for _, e := range d.m.again {
+		st := stream{}
+		d.packet(int(d.m.bytes(&e)[24]), &st, &e)
+		d.m.pool.Release(e.ref)
+	}
+	d.m.again = d.m.again[:0]
+}

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"cohort/flowctl"
+	"cohort/internal/flaw"
+	"cohort/order"
+	"cohort/slab"
+	"cohort/wire"
+)
+
+// Receive takes one packet: size bytes at off in slab ref. The caller holds a
+// reference for the length of the call; the machine takes references of its own
+// to what it keeps. Bytes from the network are hostile: a bad packet is counted
+// and dropped.
+func (m *Machine) Receive(now int64, ref slab.Ref, off, size int) {
+	m.now, m.unsettled = now, true
+	b := m.pool.Bytes(ref)[off : off+size]
+	h, ok := m.admit(b)
+	if !ok {
+		return
+	}
+	sec, err := h.Sections(b, m.n)
+	if err != nil {
+		m.stats.BadPackets++
+		return
+	}
+	from := int(h.Sender)
+	if sec.Row != nil {
+		m.mergeRow(from, sec.Row)
+	}
+	if h.Flags&wire.WantRow != 0 {
+		m.acks.Now(now)
+	}
+	switch h.Kind {
+	case wire.Data:
+		m.receiveData(entry{
+			seq: h.Seq, ref: ref, off: uint32(off), size: uint32(size), body: uint16(h.Body),
+			level: h.Level, flags: h.Flags, charge: uint32(flowctl.Charge(size, false)),
+		}, from)
+	case wire.NAK:
+		m.repair(from, b[wire.HeaderSize:wire.HeaderSize+h.Body])
+	}
+}
+
+// admit tells whether b is an intact packet of this view from another member.
+func (m *Machine) admit(b []byte) (h wire.Header, ok bool) {
+	h, err := wire.Parse(b)
+	switch {
+	case err == wire.ErrVersion:
+		m.stats.OtherVersion++
+	case err != nil:
+		m.stats.BadPackets++
+	case h.Cluster != m.cfg.Cluster:
+		m.stats.OtherCluster++
+	case h.View != m.viewKey:
+		m.stats.OtherView++
+	case !wire.Verify(b):
+		m.stats.BadPackets++
+		m.stats.BadChecksum++
+	case h.Kind < wire.Data || h.Kind > wire.NAK || int(h.Sender) >= m.n || !h.Level.Valid() || h.Kind == wire.Data && h.Seq == 0:
+		m.stats.BadPackets++
+	case int(h.Sender) == m.self: // ours, repaired by another for everyone
+		m.stats.Duplicates++
+	default:
+		return h, true
+	}
+	return h, false
+}
+
+func (m *Machine) receiveData(e entry, s int) {
+	st := &m.streams[s]
+	m.stats.PacketsReceived++
+	m.stats.BytesReceived += uint64(e.size)
+	switch {
+	case e.seq <= st.rcv || st.has(e.seq):
+		m.stats.Duplicates++
+		if m.cfg.Flaws.Has(flaw.DuplicatesDelivered) {
+			m.pool.Retain(e.ref)
+			m.again = append(m.again, e)
+		}
+		return
+	case e.seq >= st.low+streamCap:
+		m.stats.BeyondWindow++
+		return
+	}
+	m.pool.Retain(e.ref)
+	*st.at(e.seq) = e
+	st.heard = m.now
+	m.rows.Have(s, s, e.seq)
+	m.acks.Arrived(m.now, int(e.charge))
+	m.exists(s, e.seq-1)
+	st.top = max(st.top, e.seq)
+	m.advance(s)
+}
+
+// exists notes that packets of s up to seq have been sent: those not here are missing.
+func (m *Machine) exists(s int, seq uint64) {
+	st := &m.streams[s]
+	if seq = min(seq, st.low+streamCap-1); s != m.self && seq > st.top {
+		st.top = seq
+		st.gap.Found(m.now)
+	}
+}
+
+// advance accepts the packets of s that have no hole before them any more.
+func (m *Machine) advance(s int) {
+	st := &m.streams[s]
+	before := st.rcv
+	for st.has(st.rcv + 1) {
+		m.accept(s, st.at(st.rcv+1))
+	}
+	switch {
+	case st.rcv >= st.top:
+		st.gap.Closed()
+	case st.rcv > before:
+		st.gap.Progress(m.now)
+	}
+}
+
+// accept takes the packet that follows the last one accepted of s: from here on
+// it counts as received.
+func (m *Machine) accept(s int, e *entry) {
+	st := &m.streams[s]
+	st.rcv = e.seq
+	m.held += int(e.charge)
+	m.rows.Have(m.self, s, e.seq)
+	if e.level.IsSafe() && s != m.self {
+		if e.level.Order() == order.Total {
+			m.safeTotal, st.safeTotal = true, e.seq
+		} else {
+			m.acks.Now(m.now)
+		}
+	}
+	if e.flags&wire.HasRecord != 0 {
+		m.learn(s, m.sections(e).Record)
+	}
+}
+
+// sections parses the sections of a packet that was checked when it came.
+func (m *Machine) sections(e *entry) wire.Sections {
+	sec, err := wire.Header{Flags: e.flags, Body: int(e.body)}.Sections(m.bytes(e), m.n)
+	if err != nil {
+		panic("core: a packet that was checked is malformed: " + err.Error())
+	}
+	return sec
+}
+
+func (m *Machine) learn(s int, r wire.Record) {
+	m.stats.Records++
+	if m.cfg.Flaws.Has(flaw.RecordsUnordered) {
+		r.T = m.ledger.Known() + 1
+	}
+	if !m.ledger.Learn(r.T, r.Next, r.Cut.AddTo) {
+		m.stats.BadPackets++
+		return
+	}
+	m.rows.CanOrder(s, r.T) // it could carry out what it ordered
+}
+
+func (m *Machine) mergeRow(from int, row wire.Row) {
+	for s := range m.n {
+		seq := row.Rcv(s)
+		if s == m.self {
+			seq = min(seq, m.streams[s].rcv)
+		}
+		m.rows.Have(from, s, seq)
+		m.exists(s, seq)
+	}
+	m.rows.CanOrder(from, row.Ord())
+	if no := row.No(); no > m.rowNos[from] {
+		m.rowNos[from] = no
+		m.paused &^= 1 << from
+		if row.Pause() {
+			m.paused |= 1 << from
+		}
+	}
+}
+
+// scan looks at the accepted packets of s in order and notes up to where they
+// may be ordered: a total-order packet only when its whole causal past is here,
+// so that a cut always covers the past of what it orders.
+func (m *Machine) scan(s int) {
+	st := &m.streams[s]
+	for ; st.scan <= st.rcv; st.scan++ {
+		e := st.at(st.scan)
+		if e.flags&wire.HasDep != 0 && st.scanAt < e.seq {
+			m.sections(e).Dep.AddTo(st.scanDep)
+			st.scanAt = e.seq
+		}
+		if e.level.Order() != order.Total {
+			continue
+		}
+		if s != m.self && !order.Covers(m.rows.Rcv(m.self), st.scanDep) && !m.cfg.Flaws.Has(flaw.CutIgnoresCausality) {
+			return
+		}
+		m.mayOrder(s, e.seq, st.scanDep)
+	}
+}
+
+// mayOrder notes that total-order packets of s up to seq, whose causal past is
+// dep, may be ordered.
+func (m *Machine) mayOrder(s int, seq uint64, dep []uint64) {
+	m.totals[s] = max(m.totals[s], seq)
+	order.Raise(m.past, dep)
+}

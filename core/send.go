@@ -1,0 +1,337 @@
+package core
+
+import (
+	"cohort/flowctl"
+	"cohort/internal/flaw"
+	"cohort/order"
+	"cohort/slab"
+	"cohort/wire"
+)
+
+// Trains are bounded by what the kernel takes as one buffer.
+const (
+	maxTrainPackets = 64
+	maxTrainBytes   = wire.MaxPacket
+)
+
+// packer puts messages into packets and packets into trains. Packets are built
+// where they are kept: back to back in a slab, all of one segment size but the
+// last of a turn, so that a train is a slice of it.
+type packer struct {
+	ref     slab.Ref
+	start   int // where the train begins in the slab
+	off     int // where its packet under construction begins
+	packets int // closed ones of the train
+
+	open    bool
+	pos     int // end of its frames, from off
+	limit   int // up to where frames may reach
+	level   order.Level
+	rides   bool // room for a row is reserved
+	orders  bool // room for a record is reserved
+	partial bool // a message has been taken in part
+	abort   bool // ... and is to be ended without delivery
+	message Message
+
+	dep     []uint64 // what a packet closed now depends on: the delivered vector without ourselves
+	depSent []uint64 // the same as the receivers know it
+}
+
+// Submit packs a message, or the next part of one, into packets. part is the
+// payload that was not taken yet, borrowed for the call. It returns how many
+// bytes were taken and whether the message is complete; if it is not, the window
+// is closed, and the call must be repeated with the rest before any other
+// message is submitted.
+func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done bool) {
+	m.now = now
+	if m.unsettled {
+		m.settle()
+	}
+	p := &m.pack
+	if p.abort {
+		m.putAbort()
+	}
+	for !p.abort {
+		if !p.open && !m.openPacket(false) {
+			return taken, false
+		}
+		f := wire.Frame{Kind: msg.Kind, First: !p.partial, Last: true, Level: msg.Level, Group: msg.Group, Size: msg.Size}
+		head, room, rest := wire.FrameSize, p.limit-p.pos, len(part)-taken
+		if head+rest > room {
+			if f.Last = false; f.First {
+				head = wire.FrameStartSize
+			}
+			if room < head+max(minFragment, m.cfg.Segment/16) {
+				m.closePacket(false)
+				continue
+			}
+			rest = room - head
+		}
+		mem := m.pool.Bytes(p.ref)[p.off:]
+		p.pos += wire.PutFrame(mem[p.pos:], f, rest)
+		p.pos += copy(mem[p.pos:p.pos+rest], part[taken:])
+		taken += rest
+		p.level = p.level.Join(msg.Level)
+		p.partial, p.message = !f.Last, msg
+		if f.Last {
+			m.stats.MessagesSent++
+			return taken, true
+		}
+		m.closePacket(false)
+	}
+	return 0, false
+}
+
+// minFragment bounds how small a fragment is worth a frame of its own, bytes.
+const minFragment = 64
+
+// Abort ends a message of which Submit took only a part: no member delivers it.
+func (m *Machine) Abort(now int64) {
+	m.now = now
+	m.pack.abort = m.pack.partial
+}
+
+// putAbort ends the message taken in part, if there is room to say so.
+func (m *Machine) putAbort() {
+	p := &m.pack
+	if !p.open && !m.openPacket(false) {
+		return
+	}
+	if p.limit-p.pos < wire.FrameSize {
+		m.closePacket(false)
+		if !m.openPacket(false) {
+			return
+		}
+	}
+	f := wire.Frame{Kind: p.message.Kind, Last: true, Abort: true, Level: p.message.Level, Group: p.message.Group}
+	p.pos += wire.PutFrame(m.pool.Bytes(p.ref)[p.off+p.pos:], f, 0)
+	p.level = p.level.Join(p.message.Level)
+	p.abort, p.partial = false, false
+}
+
+// Flush ends the turn: it closes the packet under construction, orders what can
+// be ordered if the token is here, sends the row if it is due, and asks for what
+// is missing.
+func (m *Machine) Flush(now int64) {
+	m.now = now
+	m.settle()
+	if m.pack.abort {
+		m.putAbort()
+	}
+	if m.pack.open {
+		m.closePacket(true)
+	}
+	if m.ordersNow() && m.openPacket(true) {
+		m.closePacket(true)
+	}
+	m.endTrain()
+	m.sendRow()
+	m.ask()
+}
+
+func (m *Machine) sendRow() {
+	announce := m.announce.Due() <= m.now
+	if !announce && m.acks.Due() > m.now {
+		return
+	}
+	flags := uint8(wire.HasRow)
+	if announce {
+		flags |= wire.WantRow
+		m.stats.Announcements++
+		m.announce.Sent(m.now)
+	}
+	m.stats.RowsSent++
+	m.control(Multicast, wire.RowOnly, flags, nil)
+}
+
+// Output returns what is to be sent, in order. Valid until Recycle.
+func (m *Machine) Output() []Out { return m.out }
+
+// Recycle takes back what Output returned.
+func (m *Machine) Recycle() {
+	for i := range m.out {
+		m.pool.Release(m.out[i].ref)
+	}
+	m.out = m.out[:0]
+}
+
+// openPacket begins a packet, if the window allows or force is set: records must
+// go out even so, for others wait for them.
+func (m *Machine) openPacket(force bool) bool {
+	p, seg, own := &m.pack, m.cfg.Segment, &m.streams[m.self]
+	if own.rcv+1 >= own.low+streamCap {
+		return false
+	}
+	if !force && (m.paused != 0 || !m.window.Open(flowctl.Charge(seg, true), m.active)) {
+		return false
+	}
+	m.reserve(seg)
+	copy(p.dep, m.delivered)
+	p.dep[m.self] = 0
+	p.open, p.pos, p.level = true, wire.HeaderSize, 0
+	p.limit = seg - wire.SumSize
+	if k := wire.DeltasSize(p.depSent, p.dep); k > 1 {
+		p.limit -= k
+	}
+	if p.orders = p.packets == maxTrainPackets-1 || p.off+2*seg-p.start > maxTrainBytes; p.orders {
+		p.limit -= wire.MaxRecord(m.n)
+	}
+	if p.rides = m.acks.Waiting() && p.limit-wire.RowSize(m.n) > seg/2; p.rides {
+		p.limit -= wire.RowSize(m.n)
+	}
+	return true
+}
+
+// reserve makes room for size more bytes in the train under construction, ending
+// it, or its slab, if it is full.
+func (m *Machine) reserve(size int) {
+	p := &m.pack
+	if p.packets == maxTrainPackets || p.off+size-p.start > maxTrainBytes {
+		m.endTrain()
+	}
+	if p.ref == 0 || p.off+size > slab.Size {
+		m.endTrain()
+		if p.ref != 0 {
+			m.pool.Release(p.ref)
+		}
+		p.ref, p.start, p.off = m.pool.Get(), 0, 0
+	}
+}
+
+// closePacket gives the packet under construction its sections and puts it into
+// our stream. The final one of a turn is as short as it can be; others are padded,
+// for a train's packets are all of one size.
+func (m *Machine) closePacket(final bool) {
+	p, own := &m.pack, &m.streams[m.self]
+	seq := own.rcv + 1
+	mem := m.pool.Bytes(p.ref)[p.off : p.off+m.cfg.Segment]
+	sec, flags := mem[:p.pos], uint8(0)
+	if p.level.Order() >= order.Causal && wire.DeltasSize(p.depSent, p.dep) > 1 {
+		sec = wire.AppendDeltas(sec, p.depSent, p.dep)
+		copy(p.depSent, p.dep)
+		flags |= wire.HasDep
+	}
+	if p.level.Order() == order.Total {
+		m.mayOrder(m.self, seq, p.depSent)
+	}
+	if final || p.orders {
+		sec, flags = m.appendRecord(sec, flags)
+	}
+	if p.rides {
+		sec = m.appendRow(sec)
+		flags |= wire.HasRow
+		m.stats.RowsRiding++
+	}
+	size := m.cfg.Segment
+	if final {
+		size = len(sec) + wire.SumSize
+	} else {
+		clear(mem[len(sec) : size-wire.SumSize])
+	}
+	m.seal(mem[:size], wire.Header{Kind: wire.Data, Seq: seq, Level: p.level, Flags: flags, Body: p.pos - wire.HeaderSize})
+	m.keepOwn(entry{
+		seq: seq, ref: p.ref, off: uint32(p.off), size: uint32(size), body: uint16(p.pos - wire.HeaderSize),
+		level: p.level, flags: flags, charge: uint32(flowctl.Charge(size, p.packets == 0)),
+	})
+	p.open = false
+	p.packets++
+	p.off += size
+	if final {
+		m.endTrain()
+	}
+}
+
+// keepOwn puts a packet of ours into our stream.
+func (m *Machine) keepOwn(e entry) {
+	own := &m.streams[m.self]
+	m.pool.Retain(e.ref)
+	*own.at(e.seq) = e
+	own.top = e.seq
+	m.window.Sent(int(e.charge))
+	m.stats.PacketsSent++
+	m.stats.BytesSent += uint64(e.size)
+	m.unsettled = true
+	m.accept(m.self, own.at(e.seq))
+}
+
+func (m *Machine) seal(b []byte, h wire.Header) {
+	h.Cluster, h.View, h.Sender = m.cfg.Cluster, m.viewKey, uint8(m.self)
+	wire.PutHeader(b, h)
+	wire.Seal(b)
+}
+
+// ordersNow tells whether the token is here and there is something to order.
+func (m *Machine) ordersNow() bool {
+	if m.ledger.Holder() != m.self && !m.cfg.Flaws.Has(flaw.TwoHolders) {
+		return false
+	}
+	last := m.ledger.Last()
+	for s, t := range m.totals {
+		if t > last[s] {
+			return true
+		}
+	}
+	return false
+}
+
+// appendRecord appends the next ordering record, if it is ours to make and there
+// is something to order and room for it.
+func (m *Machine) appendRecord(sec []byte, flags uint8) ([]byte, uint8) {
+	if !m.ordersNow() {
+		return sec, flags
+	}
+	last := m.ledger.Last()
+	copy(m.cut, last)
+	order.Raise(m.cut, m.totals)
+	order.Raise(m.cut, m.past)
+	row := 0
+	if m.pack.rides {
+		row = wire.RowSize(m.n)
+	}
+	if len(sec)+wire.RecordSize(last, m.cut)+row+wire.SumSize > m.cfg.Segment {
+		return sec, flags
+	}
+	next := order.NextHolder(m.self, last, m.totals)
+	return wire.AppendRecord(sec, m.ledger.Known()+1, next, last, m.cut), flags | wire.HasRecord
+}
+
+func (m *Machine) appendRow(b []byte) []byte {
+	m.rowNo++
+	m.acks.Sent(m.now)
+	pause := m.paused>>m.self&1 != 0
+	return wire.AppendRow(b, m.rowNo, m.rows.Ord(m.self), pause, m.rows.Rcv(m.self))
+}
+
+// endTrain puts the closed packets of the train into the output.
+func (m *Machine) endTrain() {
+	p := &m.pack
+	if p.packets == 0 {
+		return
+	}
+	m.emitOut(Multicast, p.off-p.start, m.cfg.Segment)
+	p.start, p.packets = p.off, 0
+}
+
+// emitOut puts size bytes from the packer's start into the output.
+func (m *Machine) emitOut(to, size, segment int) {
+	p := &m.pack
+	m.pool.Retain(p.ref)
+	m.out = append(m.out, Out{To: to, Buf: m.pool.Bytes(p.ref)[p.start : p.start+size], Segment: segment, ref: p.ref})
+}
+
+// control sends a packet that is not part of our stream: nothing repairs it.
+func (m *Machine) control(to int, kind wire.Kind, flags uint8, body []byte) {
+	p := &m.pack
+	m.endTrain()
+	m.reserve(m.cfg.Segment)
+	mem := m.pool.Bytes(p.ref)[p.off : p.off+m.cfg.Segment]
+	sec := append(mem[:wire.HeaderSize], body...)
+	if flags&wire.HasRow != 0 {
+		sec = m.appendRow(sec)
+	}
+	size := len(sec) + wire.SumSize
+	m.seal(mem[:size], wire.Header{Kind: kind, Flags: flags, Body: len(body)})
+	m.emitOut(to, size, size)
+	p.off += size
+	p.start = p.off
+}

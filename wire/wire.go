@@ -1,0 +1,116 @@
+// Package wire is the frozen, versioned format of Cohort's packets: see
+// docs/WIRE.md. Integers are little-endian. Encoders write into the caller's
+// memory and decoders return views of it: nothing here allocates.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"cohort/order"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Constants of the format.
+const (
+	Magic      = 0x4356 // "VC"
+	Version    = 1
+	HeaderSize = 32
+	SumSize    = 8                    // xxhash64 at the end of every packet
+	Overhead   = HeaderSize + SumSize // bytes of a packet that carry no section and no frame
+	MaxPacket  = 65507                // largest UDP payload over IPv4
+)
+
+// Kind tells what a packet is.
+type Kind uint8
+
+// Kinds of packets.
+const (
+	Data    Kind = 1 // a numbered packet of a member's stream
+	RowOnly Kind = 2 // a row that found no data to ride on
+	NAK     Kind = 3 // asks for packets again
+	Hello   Kind = 4 // a node that looks for others
+	Propose Kind = 5 // a first view, proposed by its oldest member
+	Accept  Kind = 6 // a member agrees to it
+	Install Kind = 7 // all agreed: it holds
+	Formed  Kind = 8 // answers a Hello: there is a view already
+)
+
+// Flags of a packet: which sections follow the frames, in this order.
+const (
+	HasDep    = 1 // causal vector, as changes
+	HasRecord = 2 // ordering record
+	HasRow    = 4 // the sender's row
+	WantRow   = 8 // the receiver is asked for its row
+)
+
+// Header is the fixed part of a packet.
+type Header struct {
+	Kind    Kind
+	Cluster uint32
+	View    uint64      // membership.View.Key; 0 in a Hello
+	Seq     uint64      // Data: number in the sender's stream, from 1
+	Sender  uint8       // rank in the view
+	Level   order.Level // Data: join of the levels of the messages in it
+	Flags   uint8
+	Body    int // bytes of frames (Data) or of the body (others) after the header
+}
+
+// Errors of Parse, one for each reason that is counted separately.
+var (
+	ErrShort    = errors.New("wire: packet shorter than its header says")
+	ErrMagic    = errors.New("wire: not a Cohort packet")
+	ErrVersion  = errors.New("wire: unknown version")
+	ErrChecksum = errors.New("wire: checksum does not match")
+	ErrSection  = errors.New("wire: malformed section")
+)
+
+var le = binary.LittleEndian
+
+// PutHeader writes h into the first HeaderSize bytes of b.
+func PutHeader(b []byte, h Header) {
+	_ = b[HeaderSize-1]
+	le.PutUint16(b, Magic)
+	b[2], b[3] = Version, byte(h.Kind)
+	le.PutUint32(b[4:], h.Cluster)
+	le.PutUint64(b[8:], h.View)
+	le.PutUint64(b[16:], h.Seq)
+	b[24], b[25], b[26], b[27] = h.Sender, byte(h.Level), h.Flags, 0
+	le.PutUint16(b[28:], uint16(h.Body))
+	le.PutUint16(b[30:], 0)
+}
+
+// Parse reads the header of b without looking at the checksum, so that packets
+// for others are dropped cheaply; Verify must follow before b is believed.
+func Parse(b []byte) (Header, error) {
+	if len(b) < Overhead || len(b) > MaxPacket {
+		return Header{}, ErrShort
+	}
+	if le.Uint16(b) != Magic {
+		return Header{}, ErrMagic
+	}
+	if b[2] != Version {
+		return Header{}, ErrVersion
+	}
+	h := Header{
+		Kind: Kind(b[3]), Cluster: le.Uint32(b[4:]), View: le.Uint64(b[8:]), Seq: le.Uint64(b[16:]),
+		Sender: b[24], Level: order.Level(b[25]), Flags: b[26], Body: int(le.Uint16(b[28:])),
+	}
+	if HeaderSize+h.Body+SumSize > len(b) {
+		return Header{}, ErrShort
+	}
+	return h, nil
+}
+
+// Seal writes the checksum into the last SumSize bytes of b.
+func Seal(b []byte) {
+	n := len(b) - SumSize
+	le.PutUint64(b[n:], xxhash.Sum64(b[:n]))
+}
+
+// Verify tells whether the checksum of b is right. b must have passed Parse.
+func Verify(b []byte) bool {
+	n := len(b) - SumSize
+	return le.Uint64(b[n:]) == xxhash.Sum64(b[:n])
+}
