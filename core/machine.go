@@ -180,6 +180,16 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 // Stats returns the counters, by value.
 func (m *Machine) Stats() Stats { return m.stats }
 
+// Held returns the charged bytes of packets received and not delivered.
+func (m *Machine) Held() int { return m.held }
+
+// Drained tells whether every member has all that was submitted, and it has been
+// delivered here.
+func (m *Machine) Drained() bool {
+	own := &m.streams[m.self]
+	return !m.pack.open && !m.pack.partial && m.rows.Stable(m.self) >= own.rcv && own.next > own.rcv
+}
+
 // View returns the machine's view.
 func (m *Machine) View() membership.View { return m.view }
 

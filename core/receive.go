@@ -154,7 +154,12 @@ func (m *Machine) learn(s int, r wire.Record) {
 		m.stats.BadPackets++
 		return
 	}
-	m.rows.CanOrder(s, r.T) // it could carry out what it ordered
+	// Its maker had all that it orders; and so all that the chain up to it does,
+	// if it had what the records before it order. It need not: it may have taken
+	// the token from a record whose data it still lacks.
+	if s != m.self && m.rows.Ord(s) >= r.T-1 {
+		m.rows.CanOrder(s, r.T)
+	}
 }
 
 func (m *Machine) mergeRow(from int, row wire.Row) {

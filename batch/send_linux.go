@@ -1,0 +1,244 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sender sends trains through one UDP socket. It belongs to one goroutine.
+type Sender struct {
+	fd     int
+	gsoErr error // why trains are not sent as trains; nil while they are
+	cut    cut
+
+	multicastMessages, multicastPackets uint64
+
+	// One entry per message of a sendmmsg, all of the same length. They point
+	// at each other and, for the length of a call, at the caller's buffers.
+	msgs []unix.Mmsghdr
+	iovs []unix.Iovec
+	ctls []segmentCtl
+	ends []position
+}
+
+// position is where a message ends in the list of trains: before byte off of
+// train number train.
+type position struct{ train, off int }
+
+// cut remembers a train of which only the first off bytes have gone.
+type cut struct {
+	base *byte
+	len  int
+	off  int
+}
+
+// segmentCtl is the control message that makes a message a train.
+type segmentCtl struct {
+	hdr  unix.Cmsghdr
+	size uint16
+	_    [unix.SizeofPtr - 2]byte // control messages are padded to a word
+}
+
+var errNotAsked = errors.New("not asked for")
+
+// NewSender returns a Sender for a non-blocking UDP socket, which hands the
+// kernel up to max messages per call. With gso a train goes as one message (or
+// as few as the limits allow), otherwise each packet is a message of its own.
+// The Sender does not own the socket.
+func NewSender(fd, max int, gso bool) *Sender {
+	s := &Sender{
+		fd:   fd,
+		msgs: make([]unix.Mmsghdr, max),
+		iovs: make([]unix.Iovec, max),
+		ctls: make([]segmentCtl, max),
+		ends: make([]position, max),
+	}
+	if !gso {
+		s.gsoErr = errNotAsked
+	}
+	for i := range s.msgs {
+		c := &s.ctls[i]
+		c.hdr.Level, c.hdr.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+		c.hdr.SetLen(unix.CmsgLen(2))
+		s.msgs[i].Hdr.Iov = &s.iovs[i]
+		s.msgs[i].Hdr.SetIovlen(1)
+	}
+	return s
+}
+
+// GSO tells whether trains go to the kernel whole. It turns false for good when
+// the kernel or the device refuses one.
+func (s *Sender) GSO() bool { return s.gsoErr == nil }
+
+// GSOError tells why trains do not go whole: nil while they do.
+func (s *Sender) GSOError() error { return s.gsoErr }
+
+// Multicast returns how much has gone to multicast addresses since the start:
+// messages as the kernel counts them (a train is one), and packets.
+func (s *Sender) Multicast() (messages, packets uint64) {
+	return s.multicastMessages, s.multicastPackets
+}
+
+// Send sends trains in order without blocking, and returns how many have gone
+// whole. Buffers are borrowed for the call.
+//
+// When the socket's buffer is full, the error is ErrAgain. A train that cannot
+// be described to the kernel gives ErrTrain; other errors are the system's. In
+// both cases the train at fault is trains[sent]. The Sender keeps how much of
+// the first unsent train has gone, and sends only the rest when the next call
+// begins with that same Buf; a call that begins with another one gives the rest
+// up. An empty train counts as sent.
+func (s *Sender) Send(trains []Train) (sent int, err error) {
+	at := position{off: s.resume(trains)}
+	for {
+		n, next, err := s.fill(trains, at)
+		if n == 0 {
+			return next.train, err
+		}
+		done, errno := sendmmsg(s.fd, s.msgs[:n])
+		runtime.KeepAlive(trains)
+		if done > 0 {
+			s.count(trains, at, done)
+			at = s.ends[done-1]
+			continue
+		}
+		if s.refusesTrain(errno) {
+			continue
+		}
+		s.keep(trains, at)
+		if errno == unix.EAGAIN {
+			return at.train, ErrAgain
+		}
+		t := &trains[at.train]
+		return at.train, fmt.Errorf("batch: send %d bytes in packets of %d to %v: %w",
+			len(t.Buf)-at.off, t.Segment, t.To.addrPort, os.NewSyscallError("sendmmsg", errno))
+	}
+}
+
+// refusesTrain tells whether the first message failed because it was a train,
+// and if so sends none as a train from now on. EIO comes from a device without
+// checksum offload; EINVAL and EMSGSIZE from limits below those assumed here.
+func (s *Sender) refusesTrain(errno unix.Errno) bool {
+	if s.gsoErr != nil || s.msgs[0].Hdr.Control == nil {
+		return false
+	}
+	switch errno {
+	case unix.EIO, unix.EINVAL, unix.EMSGSIZE:
+		s.gsoErr = os.NewSyscallError("sendmmsg", errno)
+		return true
+	}
+	return false
+}
+
+// fill describes as many messages as fit, from a position on. It returns their
+// number, and the position after them. An error is that of the first train that
+// could not be described; the messages before it are good.
+func (s *Sender) fill(trains []Train, at position) (n int, next position, err error) {
+	for n < len(s.msgs) && at.train < len(trains) {
+		t := &trains[at.train]
+		if at.off >= len(t.Buf) {
+			at = position{train: at.train + 1}
+			continue
+		}
+		if err := check(t); err != nil {
+			return n, at, err
+		}
+		size := min(s.messageSize(t), len(t.Buf)-at.off)
+		s.describe(n, t, t.Buf[at.off:at.off+size])
+		at.off += size
+		if at.off == len(t.Buf) {
+			at = position{train: at.train + 1}
+		}
+		s.ends[n] = at
+		n++
+	}
+	return n, at, nil
+}
+
+// messageSize returns the bytes of one message of the train: whole packets.
+func (s *Sender) messageSize(t *Train) int {
+	if s.gsoErr != nil {
+		return t.Segment
+	}
+	return min(MaxSegments, MaxPayload/t.Segment) * t.Segment
+}
+
+// describe makes entry i the message that carries b.
+func (s *Sender) describe(i int, t *Train, b []byte) {
+	h := &s.msgs[i].Hdr
+	h.Name, h.Namelen = &t.To.kernel.raw[0], t.To.kernel.len
+	s.iovs[i].Base = &b[0]
+	s.iovs[i].SetLen(len(b))
+	if len(b) <= t.Segment {
+		h.Control = nil
+		h.SetControllen(0)
+		return
+	}
+	s.ctls[i].size = uint16(t.Segment)
+	h.Control = (*byte)(unsafe.Pointer(&s.ctls[i]))
+	h.SetControllen(unix.CmsgSpace(2))
+}
+
+// check returns ErrTrain, with the value at fault, for a train that cannot be sent.
+func check(t *Train) error {
+	switch {
+	case t.Segment <= 0 || t.Segment > MaxPayload:
+		return fmt.Errorf("%w: packets of %d bytes, want 1 to %d", ErrTrain, t.Segment, MaxPayload)
+	case t.To == nil:
+		return fmt.Errorf("%w: no destination", ErrTrain)
+	case t.To.kernel.len == 0:
+		return fmt.Errorf("%w: destination %v, want an IP address and a port", ErrTrain, t.To.addrPort)
+	}
+	return nil
+}
+
+// count adds the first n messages, which begin at a position, to the counters.
+func (s *Sender) count(trains []Train, at position, n int) {
+	for i := range n {
+		if t := &trains[at.train]; t.To.addrPort.Addr().IsMulticast() {
+			size := int(s.iovs[i].Len)
+			s.multicastMessages++
+			s.multicastPackets += uint64((size + t.Segment - 1) / t.Segment)
+		}
+		at = s.ends[i]
+	}
+}
+
+// keep notes that the train at a position has gone only up to there.
+func (s *Sender) keep(trains []Train, at position) {
+	if at.off == 0 {
+		return
+	}
+	b := trains[at.train].Buf
+	s.cut = cut{base: &b[0], len: len(b), off: at.off}
+}
+
+// resume returns where the first train goes on.
+func (s *Sender) resume(trains []Train) int {
+	c := s.cut
+	s.cut = cut{}
+	if c.base == nil || len(trains) == 0 || len(trains[0].Buf) != c.len || &trains[0].Buf[0] != c.base {
+		return 0
+	}
+	return c.off
+}
+
+// sendmmsg sends what the socket takes at once. The call does not block, so it
+// may keep the scheduler's P.
+func sendmmsg(fd int, msgs []unix.Mmsghdr) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// ring opens n nodes on lo that form a view of their own.
+func openRing(t testing.TB, n int, change func(i int, c *Config)) []*Node {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	nodes := make([]*Node, n)
+	errs := make([]error, n)
+	cluster := fmt.Sprintf("%s-%x", t.Name(), rand.Uint64())
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			c := Config{Cluster: cluster, Name: fmt.Sprint("node", i), Interface: "lo", Expect: n}
+			if change != nil {
+				change(i, &c)
+			}
+			nodes[i], errs[i] = Open(ctx, c)
+		})
+	}
+	wg.Wait()
+	t.Cleanup(func() {
+		var wg sync.WaitGroup
+		for _, n := range nodes {
+			if n != nil {
+				wg.Go(func() {
+					if err := n.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+	})
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodes
+}
+
+func joinAll(t testing.TB, nodes []*Node, name string, h func(i int) Handler) []*Group {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	groups := make([]*Group, len(nodes))
+	for i, n := range nodes {
+		g, err := n.Join(ctx, name, h(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups[i] = g
+	}
+	return groups
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+func TestTotalOrderAmongThreeNodes(t *testing.T) {
+	nodes := openRing(t, 3, nil)
+	const each = 20000
+	var got [3][]uint64
+	var count [3]atomic.Int64
+	groups := joinAll(t, nodes, "orders", func(i int) Handler {
+		return HandlerFunc(func(m *Message) {
+			got[i] = append(got[i], uint64(m.Sender)<<32|binary.LittleEndian.Uint64(m.Payload))
+			count[i].Add(1)
+		})
+	})
+	var wg sync.WaitGroup
+	for i, g := range groups {
+		wg.Go(func() {
+			for k := range uint64(each) {
+				if err := g.Send(context.Background(), Total, binary.LittleEndian.AppendUint64(nil, k)); err != nil {
+					t.Errorf("member %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range nodes {
+		eventually(t, fmt.Sprint("all delivered at ", i), func() bool { return count[i].Load() == 3*each })
+	}
+	for i := 1; i < 3; i++ {
+		for k := range got[0] {
+			if got[i][k] != got[0][k] {
+				t.Fatalf("delivery %d: member %d has %x, member 0 has %x", k, i, got[i][k], got[0][k])
+			}
+		}
+	}
+}

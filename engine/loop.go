@@ -1,0 +1,397 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"cohort/batch"
+	"cohort/core"
+	"cohort/membership"
+	"cohort/slab"
+	"cohort/wire"
+)
+
+// run is the node's loop: it receives, steps the machine, sends and delivers,
+// until there is nothing to do, and then sleeps in the kernel. It keeps its
+// thread, since a sleeping thread of its own is woken with the best tails.
+func (n *Node) run() {
+	runtime.LockOSThread()
+	n.loop.Store(goroutineID())
+	err := n.conn.PrepareThread()
+	if err != nil {
+		n.cfg.Logger.Warn("short sleeps will be coarse", "error", err)
+	}
+	n.mu.Lock()
+	err = n.form()
+	if err == nil {
+		err = n.turns()
+	}
+	n.failure = err
+	n.shut()
+	n.mu.Unlock()
+	close(n.stopped)
+}
+
+// shut ends everything that waits for the loop, and the sockets.
+func (n *Node) shut() {
+	n.closing.Store(true)
+	n.submits.Close()
+	n.failSends()
+	n.groups.close()
+	n.asks.close()
+	if err := n.conn.Close(); err != nil && n.failure == nil {
+		n.failure = fmt.Errorf("engine: closing sockets: %w", err)
+	}
+	n.publish()
+}
+
+// Times of the loop, ns.
+const (
+	napTime    = 50_000     // how long a busy loop lets work gather
+	busyWindow = 500_000    // over this time
+	busyBytes  = 64 << 10   // a loop that moved so many bytes is busy
+	plenty     = 512 << 10  // a turn that received so many bytes is followed by the next at once
+	maxSleep   = int64(1e9) // bounds a sleep, so that a mistake in a deadline heals
+)
+
+// load tells whether the loop is busy, by the bytes moved in the last window.
+type load struct {
+	since       int64
+	bytes, last int
+}
+
+func (l *load) add(now int64, bytes int) {
+	if now-l.since > busyWindow {
+		l.last = 0
+		if now-l.since < 2*busyWindow {
+			l.last = l.bytes
+		}
+		l.since, l.bytes = now, 0
+	}
+	l.bytes += bytes
+}
+
+func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes }
+
+// deliverBatch bounds the messages delivered in one turn, so that a flood of
+// small ones does not keep acknowledgements back.
+const deliverBatch = 4096
+
+// turns runs the loop from the forming of the view to Close.
+func (n *Node) turns() error {
+	var closeBy int64
+	for {
+		now := n.now()
+		received, err := n.receive(now)
+		if err != nil {
+			return err
+		}
+		sent, err := n.transmit(now)
+		if err != nil {
+			return err
+		}
+		delivered := 0
+		if !n.refused {
+			delivered = n.machine.Deliver(n, deliverBatch)
+		}
+		n.busy.add(now, received+sent)
+		if n.closing.Load() {
+			if closeBy == 0 {
+				closeBy = now + int64(closeDrain)
+			}
+			if n.drained() || now > closeBy {
+				return nil
+			}
+		}
+		if delivered < deliverBatch && received < plenty {
+			if err := n.rest(now, received+sent+delivered > 0); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// rest sleeps until there is something to do: a short nap while the loop is busy,
+// so that work gathers, and else in the kernel until woken.
+func (n *Node) rest(now int64, moved bool) error {
+	n.publish()
+	switch {
+	case n.cfg.Spin:
+		n.mu.Unlock()
+		n.mu.Lock()
+		return nil
+	case moved && n.busy.busy():
+		n.stats.loop.Naps++
+		n.mu.Unlock()
+		n.conn.Nap(napTime)
+		n.mu.Lock()
+		return nil
+	case moved: // look once more before sleeping
+		return nil
+	}
+	return n.sleep(min(n.machine.Deadline(), n.former.Due(), now+maxSleep) - n.now())
+}
+
+// sleep waits in the kernel for a packet, a sender or the timeout, ns.
+func (n *Node) sleep(timeout int64) error {
+	n.bell.Arm()
+	var err error
+	if n.submits.Empty() && n.backlog.empty() || n.sending.stuck {
+		n.stats.loop.Wakeups++
+		n.mu.Unlock()
+		err = n.conn.Wait(time.Duration(max(timeout, 0)))
+		n.mu.Lock()
+		n.refused = false
+	}
+	n.bell.Disarm()
+	return err
+}
+
+// drained tells whether nothing that was sent is still on its way.
+func (n *Node) drained() bool {
+	return n.submits.Empty() && n.backlog.empty() && n.machine.Drained()
+}
+
+// transmit moves messages from the senders through the machine to the network.
+// It returns the bytes sent.
+func (n *Node) transmit(now int64) (int, error) {
+	n.submit(now)
+	n.machine.Flush(now)
+	return n.outbox.send(n)
+}
+
+// nudge is called by a sender after its message is in the ring. If the loop is
+// asleep, the sender transmits it itself: the message leaves without waiting for
+// a thread to wake, which costs more than a packet. Delivery is left to the loop.
+func (n *Node) nudge() {
+	if !n.bell.Claim() {
+		return
+	}
+	if n.machineReady() && n.mu.TryLock() {
+		// An error here will meet the loop again, which reports it.
+		_, _ = n.transmit(n.now())
+		n.mu.Unlock()
+	}
+	_ = n.conn.Wake() // closed: the loop is gone and has failed our message
+}
+
+func (n *Node) machineReady() bool {
+	select {
+	case <-n.formed:
+		return !n.closing.Load()
+	default:
+		return false
+	}
+}
+
+// input is where trains are received to.
+type input struct {
+	trains []batch.Train
+	refs   []slab.Ref
+	small  slab.Ref // where small trains are copied together
+	used   int      // bytes of small
+}
+
+const (
+	recvTrains = 16            // trains per call
+	recvCalls  = 4             // calls per turn and socket, before sending has its turn
+	smallTrain = slab.Size / 4 // a train up to this size does not keep a slab of its own
+	smallPad   = 8             // alignment of copies
+	smallMask  = ^(smallPad - 1)
+)
+
+func (in *input) init(pool *slab.Pool) {
+	in.trains, in.refs = make([]batch.Train, recvTrains), make([]slab.Ref, recvTrains)
+	for i := range in.refs {
+		in.refs[i] = pool.Get()
+	}
+	in.small = pool.Get()
+}
+
+// receive takes what has come on both sockets and returns its bytes.
+func (n *Node) receive(now int64) (int, error) {
+	multicast, err := n.receiveFrom(now, n.conn.RecvMulticast)
+	if err != nil {
+		return 0, fmt.Errorf("engine: receiving multicast: %w", err)
+	}
+	unicast, err := n.receiveFrom(now, n.conn.RecvUnicast)
+	if err != nil {
+		return 0, fmt.Errorf("engine: receiving unicast: %w", err)
+	}
+	return multicast + unicast, nil
+}
+
+func (n *Node) receiveFrom(now int64, recv func([]batch.Train) (int, error)) (bytes int, err error) {
+	for range recvCalls {
+		for i := range n.in.trains {
+			n.in.trains[i].Buf = n.pool.Bytes(n.in.refs[i])
+		}
+		k, err := recv(n.in.trains)
+		if err != nil {
+			return bytes, err
+		}
+		n.stats.loop.RecvCalls++
+		for i := range k {
+			bytes += len(n.in.trains[i].Buf)
+			n.take(now, i)
+		}
+		if k < len(n.in.trains) {
+			return bytes, nil
+		}
+	}
+	return bytes, nil
+}
+
+// take hands the packets of train i to the machine. Small trains move together
+// into one slab first: packets are kept until all have them, and a slab each
+// would be a thousand times their size.
+func (n *Node) take(now int64, i int) {
+	t := &n.in.trains[i]
+	n.stats.loop.TrainsReceived++
+	ref, off := n.in.refs[i], 0
+	if len(t.Buf) <= smallTrain {
+		if n.in.used+len(t.Buf) > slab.Size {
+			n.pool.Release(n.in.small)
+			n.in.small, n.in.used = n.pool.Get(), 0
+		}
+		ref, off = n.in.small, n.in.used
+		copy(n.pool.Bytes(ref)[off:], t.Buf)
+		n.in.used += (len(t.Buf) + smallPad - 1) & smallMask
+	}
+	for end := off + len(t.Buf); off < end; off += t.Segment {
+		n.packet(now, ref, off, min(t.Segment, end-off))
+	}
+	if n.pool.Shared(n.in.refs[i]) {
+		n.pool.Release(n.in.refs[i])
+		n.in.refs[i] = n.pool.Get()
+	}
+}
+
+// packet hands a packet to the machine or, if it belongs to the forming of
+// views, to that.
+func (n *Node) packet(now int64, ref slab.Ref, off, size int) {
+	b := n.pool.Bytes(ref)[off : off+size]
+	if n.machine == nil || size >= wire.Overhead && wire.Kind(b[3]) >= wire.Hello {
+		n.beacon(now, b)
+		return
+	}
+	n.machine.Receive(now, ref, off, size)
+}
+
+// outbox turns the machine's output into trains.
+type outbox struct {
+	trains []batch.Train
+	peers  []batch.Addr // by rank
+}
+
+// sendWait bounds how long a full send buffer is waited for at a time.
+const sendWait = 10 * time.Millisecond
+
+// send puts the machine's output on the network and returns its bytes.
+func (o *outbox) send(n *Node) (bytes int, err error) {
+	out := n.machine.Output()
+	if len(out) == 0 {
+		return 0, nil
+	}
+	o.trains = o.trains[:0]
+	for _, t := range out {
+		train := batch.Train{Buf: t.Buf, Segment: t.Segment}
+		if t.To != core.Multicast {
+			train.To = &o.peers[t.To]
+		}
+		o.trains = append(o.trains, train)
+		bytes += len(t.Buf)
+	}
+	n.stats.loop.TrainsSent += uint64(len(o.trains))
+	err = n.put(o.trains)
+	n.machine.Recycle()
+	return bytes, err
+}
+
+// put sends trains, waiting where the send buffer is full. What the network does
+// not take for reasons that may pass counts as lost: repair is for that.
+func (n *Node) put(trains []batch.Train) error {
+	for len(trains) > 0 {
+		k, err := n.conn.Send(trains)
+		n.stats.loop.SendCalls++
+		trains = trains[k:]
+		switch {
+		case err == nil:
+		case errors.Is(err, batch.ErrAgain):
+			if err := n.conn.WaitWritable(sendWait); err != nil {
+				return fmt.Errorf("engine: sending: %w", err)
+			}
+		case errors.Is(err, batch.ErrTrain):
+			return fmt.Errorf("engine: sending: %w", err)
+		default:
+			n.stats.loop.SendErrors++
+			n.sendTrouble(err)
+			if len(trains) > 0 {
+				trains = trains[1:]
+			}
+		}
+	}
+	return nil
+}
+
+// sendTrouble logs the first of a run of errors: a cut link would fill the disk.
+func (n *Node) sendTrouble(err error) {
+	if n.stats.loop.SendErrors&(n.stats.loop.SendErrors-1) == 0 {
+		n.cfg.Logger.Warn("packets could not be sent", "error", err, "times", n.stats.loop.SendErrors)
+	}
+}
+
+// form finds the first view's members and agrees on it with them.
+func (n *Node) form() error {
+	for !n.closing.Load() {
+		now := n.now()
+		if _, err := n.receive(now); err != nil {
+			return err
+		}
+		if err := n.say(now); err != nil {
+			return err
+		}
+		if v, ok := n.former.View(); ok {
+			return n.begin(v)
+		}
+		if err := n.conn.Wait(time.Duration(max(n.former.Due()-n.now(), 0))); err != nil {
+			return fmt.Errorf("engine: %w", err)
+		}
+	}
+	return nil
+}
+
+// say multicasts what the forming protocol has to say.
+func (n *Node) say(now int64) error {
+	for _, b := range n.former.Step(now) {
+		p := make([]byte, wire.HeaderSize, 512)
+		p = b.Append(p)
+		h := wire.Header{Kind: b.Kind, Cluster: n.cfg.clusterID(), Body: len(p) - wire.HeaderSize}
+		p = append(p, make([]byte, wire.SumSize)...)
+		wire.PutHeader(p, h)
+		wire.Seal(p)
+		if err := n.put([]batch.Train{{Buf: p, Segment: len(p)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts the machine of the view that has formed.
+func (n *Node) begin(v membership.View) error {
+	m, err := core.New(n.now(), core.Config{Cluster: n.cfg.clusterID(), HoldLimit: n.cfg.HoldLimit}, v, v.Rank(n.self.ID), n.pool)
+	if err != nil {
+		return err
+	}
+	for _, peer := range v.Members {
+		n.outbox.peers = append(n.outbox.peers, batch.MakeAddr(peer.Addr))
+	}
+	n.machine, n.view, n.rank = m, v, v.Rank(n.self.ID)
+	n.publish()
+	n.cfg.Logger.Info("view formed", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank,
+		"segment", v.Segment(), "receive_buffer", v.RecvBuffer())
+	close(n.formed)
+	return nil
+}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"cohort/ring"
+)
+
+// Queued wraps a handler that may block: it is then called on a goroutine of its
+// own, fed by a ring of size bytes (at least 64 KiB; less is taken as that). A
+// full ring makes the group, and in the end the ring's senders, wait. Handing
+// over costs a copy of each message and, when the goroutine sleeps, a wake-up.
+func Queued(h Handler, size int) Handler { return queued{h, max(size, minQueue)} }
+
+const minQueue = 64 << 10
+
+// queued marks a handler for Join; its methods are not called.
+type queued struct {
+	h    Handler
+	size int
+}
+
+func (q queued) Deliver(m *Message) { q.h.Deliver(m) }
+func (q queued) View(v GroupView)   { q.h.View(v) }
+
+// queue is the ring between the loop and a queued handler.
+type queue struct {
+	node    *Node
+	group   *Group
+	h       Handler
+	ring    *ring.SPSC
+	starved atomic.Bool // the loop waits for room
+
+	mu    sync.Mutex
+	wide  []any // what does not fit the ring: large payloads ([]byte) and views, in the order of their marks
+	bytes int   // of large payloads in it
+}
+
+// Marks in the metadata word, beside pack's fields; the sender's rank lies in the
+// group's place.
+const (
+	wideFlag  = 1 << 63
+	askedFlag = 1 << 62
+)
+
+// maxWide bounds the bytes of large payloads waiting in a queue; one always may.
+const maxWide = 32 << 20
+
+func newQueue(n *Node, g *Group, q queued) *queue {
+	out := &queue{node: n, group: g, h: q.h, ring: ring.NewSPSC(q.size)}
+	go out.run()
+	return out
+}
+
+func (q *queue) close() { q.ring.Close() }
+
+// offer puts m into the queue; false if there is no room: the loop is then woken
+// when there is.
+func (q *queue) offer(m *Message) bool { return q.offered(func() bool { return q.put(m) }) }
+
+// offered tries put, and once more after asking to be woken: the consumer may
+// have made room before it could see that it is asked.
+func (q *queue) offered(put func() bool) bool {
+	if put() {
+		return true
+	}
+	q.starved.Store(true)
+	if put() {
+		q.starved.Store(false)
+		return true
+	}
+	return false
+}
+
+func (q *queue) put(m *Message) bool {
+	meta := pack(uint32(m.Sender), m.Level, 0)
+	payload := m.Payload
+	if m.asked { // the question's number lies before the payload
+		meta |= askedFlag
+		payload = m.delivery.Payload
+	}
+	if len(payload) <= q.ring.MaxRecord() {
+		return q.ring.TryPush(meta, payload)
+	}
+	return q.putWide(meta, append([]byte(nil), payload...), len(payload))
+}
+
+func (q *queue) putWide(meta uint64, item any, bytes int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes > 0 && bytes > 0 && q.bytes+bytes > maxWide || !q.ring.TryPush(meta|wideFlag, nil) {
+		return false
+	}
+	q.wide = append(q.wide, item)
+	q.bytes += bytes
+	return true
+}
+
+// view puts a view into the queue, like offer.
+func (q *queue) view(v GroupView) bool { return q.offered(func() bool { return q.putWide(0, v, 0) }) }
+
+func (q *queue) takeWide() any {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	item := q.wide[0]
+	q.wide[0] = nil
+	q.wide = q.wide[1:]
+	if b, ok := item.([]byte); ok {
+		q.bytes -= len(b)
+	}
+	return item
+}
+
+// run calls the handler until the queue is closed and empty.
+func (q *queue) run() {
+	m := Message{node: q.node, group: q.group}
+	for {
+		meta, payload, ok := q.ring.Peek()
+		if !ok {
+			if q.ring.Wait(context.Background()) != nil {
+				return
+			}
+			continue
+		}
+		q.call(&m, meta, payload)
+		q.ring.Next()
+		q.ring.Release()
+		if q.starved.Load() && q.starved.CompareAndSwap(true, false) {
+			_ = q.node.conn.Wake() // closed: nobody waits
+		}
+	}
+}
+
+func (q *queue) call(m *Message, meta uint64, payload []byte) {
+	if meta&wideFlag != 0 {
+		switch item := q.takeWide().(type) {
+		case GroupView:
+			q.h.View(item)
+			return
+		case []byte:
+			payload = item
+		}
+	}
+	msg := unpack(meta, len(payload))
+	m.Sender, m.Level, m.Payload, m.asked = int(msg.Group), msg.Level, payload, meta&askedFlag != 0
+	if m.asked {
+		m.question, m.Payload = binary.LittleEndian.Uint64(payload), payload[askHead:]
+	}
+	q.h.Deliver(m)
+}

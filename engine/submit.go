@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"cohort/core"
+	"cohort/ring"
+)
+
+// Kinds of messages, as the machine carries them.
+const (
+	kindPlain   = 0
+	kindAsk     = 1 // payload begins with the question's number
+	kindReply   = 2 // payload begins with the asker's rank and the question's number
+	kindControl = 3 // joins and leaves of groups
+)
+
+// The submit ring's metadata word: group, level, kind, and whether the payload
+// lies in the queue of large messages instead.
+const (
+	levelShift = 32
+	kindShift  = 40
+	largeFlag  = 1 << 63
+)
+
+func pack(group uint32, l Level, kind uint8) uint64 {
+	return uint64(group) | uint64(l)<<levelShift | uint64(kind)<<kindShift
+}
+
+func unpack(meta uint64, size int) core.Message {
+	return core.Message{
+		Group: uint32(meta), Level: Level(meta >> levelShift & 0xff), Kind: uint8(meta >> kindShift & core.MaxKind), Size: size,
+	}
+}
+
+// send takes a message from the program. With wait it waits for room until ctx
+// ends; on the loop's own goroutine, inside a handler, nobody could make room
+// meanwhile, so there it never waits.
+func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte) error {
+	if len(payload) > MaxMessage {
+		return fmt.Errorf("engine: %w: %d bytes, want at most %d", ErrTooLarge, len(payload), MaxMessage)
+	}
+	small := len(payload) <= n.submits.MaxRecord()
+	if small && !n.backlog.inUse() && n.submits.TryPush(meta, payload) {
+		n.nudge()
+		return nil
+	}
+	if n.closing.Load() {
+		return fmt.Errorf("engine: %w", ErrClosed)
+	}
+	if n.onLoop() {
+		return n.backlog.add(meta, payload, n.cfg.SubmitRing)
+	}
+	if !small {
+		return n.sendLarge(ctx, wait, meta, payload)
+	}
+	if !wait {
+		if !n.submits.TryPush(meta, payload) {
+			return fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
+		}
+	} else if err := n.submits.Push(ctx, meta, payload); err != nil {
+		return sendError(err)
+	}
+	n.nudge()
+	return nil
+}
+
+func sendError(err error) error {
+	if errors.Is(err, ring.ErrClosed) {
+		return fmt.Errorf("engine: %w", ErrClosed)
+	}
+	return fmt.Errorf("engine: waiting for room: %w", err)
+}
+
+// large is a message too large for the ring. The loop packs it straight from the
+// program's memory, so that it is copied once.
+type large struct {
+	meta    uint64
+	payload []byte
+	cancel  atomic.Bool
+	done    chan error // buffered
+}
+
+// largeQueue holds large messages in the order of their marks in the ring.
+type largeQueue struct {
+	turn chan struct{} // held while a message and its mark are put in
+	mu   sync.Mutex
+	list []*large
+}
+
+func (q *largeQueue) push(l *large) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = append(q.list, l)
+}
+
+func (q *largeQueue) pop() *large {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.list[0]
+	q.list = q.list[1:]
+	return l
+}
+
+// unpush takes back the newest message, whose mark did not get into the ring.
+func (q *largeQueue) unpush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = q.list[:len(q.list)-1]
+}
+
+// sendLarge sends a message that does not fit the ring. With wait it returns when
+// the whole payload has been packed; if ctx ends before, no member delivers it.
+// Without, the payload is copied.
+func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []byte) error {
+	l := &large{meta: meta, payload: payload, done: make(chan error, 1)}
+	if !wait {
+		l.payload = append([]byte(nil), payload...)
+	}
+	if err := n.enqueueLarge(ctx, wait, l); err != nil {
+		return err
+	}
+	n.nudge()
+	if !wait {
+		return nil
+	}
+	select {
+	case err := <-l.done:
+		return err
+	case <-ctx.Done():
+	}
+	l.cancel.Store(true)
+	_ = n.conn.Wake() // closed: done has been told
+	err := <-l.done
+	if errors.Is(err, errCancelled) {
+		return fmt.Errorf("engine: message withdrawn: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+var errCancelled = errors.New("cancelled")
+
+func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
+	if !wait {
+		select {
+		case n.larges.turn <- struct{}{}:
+		default:
+			return fmt.Errorf("engine: %w: another large message is waiting", ErrWouldBlock)
+		}
+	} else {
+		select {
+		case n.larges.turn <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
+		case <-n.stopped:
+			return fmt.Errorf("engine: %w", ErrClosed)
+		}
+	}
+	defer func() { <-n.larges.turn }()
+	n.larges.push(l)
+	var err error
+	if wait {
+		err = n.submits.Push(ctx, l.meta|largeFlag, nil)
+	} else if !n.submits.TryPush(l.meta|largeFlag, nil) {
+		err = fmt.Errorf("%w: the submit ring is full", ErrWouldBlock)
+	}
+	if err != nil {
+		n.larges.unpush()
+		return sendError(err)
+	}
+	return nil
+}
+
+// backlog holds what handlers sent while the ring was full. It comes after what
+// they had put into the ring before.
+type backlog struct {
+	used  atomic.Bool
+	list  []pending
+	first int // of list, the next to submit
+	bytes int
+	debt  int // bytes that the ring may still hold from before
+}
+
+type pending struct {
+	meta    uint64
+	payload []byte
+}
+
+// maxBacklog bounds the bytes in the backlog: past it a handler's Send fails.
+const maxBacklog = 64 << 20
+
+func (b *backlog) inUse() bool { return b.used.Load() }
+func (b *backlog) empty() bool { return b.first == len(b.list) }
+
+func (b *backlog) add(meta uint64, payload []byte, ringSize int) error {
+	if b.bytes+len(payload) > maxBacklog {
+		return fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
+	}
+	if b.empty() {
+		b.debt = ringSize
+		b.used.Store(true)
+	}
+	b.list = append(b.list, pending{meta, append([]byte(nil), payload...)})
+	b.bytes += len(payload)
+	return nil
+}
+
+func (b *backlog) next() pending {
+	p := b.list[b.first]
+	b.list[b.first] = pending{}
+	b.bytes -= len(p.payload)
+	if b.first++; b.empty() {
+		b.list, b.first = b.list[:0], 0
+		b.used.Store(false)
+	}
+	return p
+}
+
+// sending is the message that the machine has taken in part, if any.
+type sending struct {
+	active bool
+	stuck  bool // the window was closed when last tried
+	msg    core.Message
+	rest   []byte
+	large  *large // nil: from the ring (fromRing) or the backlog
+	ring   bool
+}
+
+// submit moves messages into the machine until there are none or its window closes.
+func (n *Node) submit(now int64) {
+	s := &n.sending
+	for {
+		if !s.active && !n.fetch() {
+			break
+		}
+		if s.large != nil && s.large.cancel.Load() {
+			n.machine.Abort(now)
+			n.sent(errCancelled)
+			continue
+		}
+		taken, done := n.machine.Submit(now, s.msg, s.rest)
+		s.rest = s.rest[taken:]
+		if s.stuck = !done; s.stuck {
+			break
+		}
+		n.sent(nil)
+	}
+	n.submits.Release()
+}
+
+// fetch makes the next message the one being sent.
+func (n *Node) fetch() bool {
+	s := &n.sending
+	meta, payload, ok := n.submits.Peek()
+	if !ok {
+		n.backlog.debt = 0
+	}
+	if !n.backlog.empty() && n.backlog.debt <= 0 {
+		p := n.backlog.next()
+		*s = sending{active: true, msg: unpack(p.meta, len(p.payload)), rest: p.payload}
+		return true
+	}
+	if !ok {
+		return false
+	}
+	n.backlog.debt -= len(payload) + ringRecord
+	if meta&largeFlag == 0 {
+		s.active, s.ring, s.large, s.msg, s.rest = true, true, nil, unpack(meta, len(payload)), payload
+		return true
+	}
+	l := n.larges.pop()
+	*s = sending{active: true, ring: true, large: l, msg: unpack(meta, len(l.payload)), rest: l.payload}
+	return true
+}
+
+// ringRecord is the least that a record takes in the ring, bytes.
+const ringRecord = 16
+
+// sent ends the message being sent.
+func (n *Node) sent(err error) {
+	s := &n.sending
+	if s.ring {
+		n.submits.Next()
+	}
+	if s.large != nil {
+		s.large.done <- err
+	}
+	s.active, s.ring, s.large, s.rest = false, false, nil, nil
+}
+
+// failSends tells senders of large messages that the node has closed. The ring
+// tells the others.
+func (n *Node) failSends() {
+	err := fmt.Errorf("engine: %w", ErrClosed)
+	if n.sending.active {
+		n.sent(err)
+	}
+	for meta, _, ok := n.submits.Peek(); ok; meta, _, ok = n.submits.Peek() {
+		if meta&largeFlag != 0 {
+			n.larges.pop().done <- err
+		}
+		n.submits.Next()
+	}
+	n.submits.Release()
+}
+
+// onLoop tells whether the caller is the loop's goroutine: a handler.
+func (n *Node) onLoop() bool { return goroutineID() == n.loop.Load() }
+
+// goroutineID returns the number that the runtime gives this goroutine in stack
+// traces; there is no other way to tell who is calling. It takes about 1 µs and
+// is asked only where a message did not fit.
+func goroutineID() uint64 {
+	var buf [40]byte
+	s := buf[len("goroutine "):runtime.Stack(buf[:], false)]
+	for i, c := range s {
+		if c == ' ' {
+			id, _ := strconv.ParseUint(string(s[:i]), 10, 64) // digits, by the runtime's format
+			return id
+		}
+	}
+	return 0
+}
