@@ -26,6 +26,7 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	m.stats.MessagesDelivered += uint64(d.count)
 	if d.packets > 0 {
 		m.unsettled = true // what is delivered may be forgotten
+		m.again = m.full
 	}
 	if m.safeWait {
 		m.announce.Wait(m.now)
@@ -211,10 +212,10 @@ func (d *deliverer) hand(s int, e *entry, payload []byte, inSlab bool) bool {
 
 // repeats is flaw.DuplicatesDelivered.
 func (d *deliverer) repeats() {
-	for _, e := range d.m.again {
+	for _, e := range d.m.repeats {
 		st := stream{}
 		d.packet(int(d.m.bytes(&e)[24]), &st, &e)
 		d.m.pool.Release(e.ref)
 	}
-	d.m.again = d.m.again[:0]
+	d.m.repeats = d.m.repeats[:0]
 }

@@ -124,6 +124,9 @@ type Machine struct {
 	rowNos    []uint64 // per member: number of its last row
 	paused    uint64   // bit per member that asks for a pause
 	active    int      // members that sent data lately, this one included
+	acked     uint64   // own packets that the window has back
+	full      bool     // a message was refused since the last Flush
+	again     bool     // deliveries have made room for it
 	held      int      // charged bytes of packets not delivered
 	safeWait  bool     // delivery stands at a safe message
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
@@ -137,7 +140,7 @@ type Machine struct {
 	ranges   []wire.Range
 	scratch  []byte
 	cut      []uint64
-	again    []entry // flaw.DuplicatesDelivered only
+	repeats  []entry // flaw.DuplicatesDelivered only
 }
 
 // New returns the machine of the member with rank self in view v. The pool must
@@ -198,6 +201,9 @@ func (m *Machine) Holder() int { return m.ledger.Holder() }
 
 // Deadline returns the time, ns, at which Flush must be called at the latest.
 func (m *Machine) Deadline() int64 {
+	if m.again {
+		return m.now
+	}
 	due := min(m.acks.Due(), m.announce.Due())
 	for s := range m.streams {
 		due = min(due, m.streams[s].gap.Due())
@@ -218,6 +224,7 @@ func (m *Machine) settle() {
 	}
 	stable := m.rows.Stable(m.self)
 	m.rows.Settle()
+	m.giveBack()
 	for s := range m.streams {
 		m.forget(s)
 	}

@@ -76,7 +76,7 @@ func (m *Machine) receiveData(e entry, s int) {
 		m.stats.Duplicates++
 		if m.cfg.Flaws.Has(flaw.DuplicatesDelivered) {
 			m.pool.Retain(e.ref)
-			m.again = append(m.again, e)
+			m.repeats = append(m.repeats, e)
 		}
 		return
 	case e.seq >= st.low+streamCap:
@@ -206,5 +206,7 @@ func (m *Machine) scan(s int) {
 // dep, may be ordered.
 func (m *Machine) mayOrder(s int, seq uint64, dep []uint64) {
 	m.totals[s] = max(m.totals[s], seq)
-	order.Raise(m.past, dep)
+	if !m.cfg.Flaws.Has(flaw.CutIgnoresCausality) {
+		order.Raise(m.past, dep)
+	}
 }

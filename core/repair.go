@@ -108,11 +108,13 @@ func (m *Machine) repairer(s, tries int) int {
 	return s
 }
 
-// skipGap is flaw.GapSkipped: it takes the packets before the hole's end for received.
+// skipGap is flaw.GapSkipped: it puts an empty packet in the place of each missing one.
 func (m *Machine) skipGap(s int) {
 	st := &m.streams[s]
-	for !st.has(st.rcv+1) && st.rcv < st.top {
-		st.rcv++
+	for seq := st.rcv + 1; seq <= st.top; seq++ {
+		if !st.has(seq) {
+			*st.at(seq) = entry{seq: seq, ref: m.pool.Get()}
+		}
 	}
 	m.advance(s)
 }

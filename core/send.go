@@ -53,6 +53,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 	}
 	for !p.abort {
 		if !p.open && !m.openPacket(false) {
+			m.full = true
 			return taken, false
 		}
 		f := wire.Frame{Kind: msg.Kind, First: !p.partial, Last: true, Level: msg.Level, Group: msg.Group, Size: msg.Size}
@@ -114,6 +115,7 @@ func (m *Machine) putAbort() {
 // is missing.
 func (m *Machine) Flush(now int64) {
 	m.now = now
+	m.again, m.full = false, false
 	m.settle()
 	if m.pack.abort {
 		m.putAbort()

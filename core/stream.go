@@ -72,6 +72,14 @@ func (m *Machine) bytes(e *entry) []byte {
 	return m.pool.Bytes(e.ref)[e.off : e.off+e.size]
 }
 
+// giveBack returns to the window what every member has.
+func (m *Machine) giveBack() {
+	own := &m.streams[m.self]
+	for ; m.acked < min(m.rows.Stable(m.self), own.rcv); m.acked++ {
+		m.window.Acked(int(own.at(m.acked + 1).charge))
+	}
+}
+
 // forget releases the packets of sender s that everyone has and that have been
 // delivered and looked at here.
 func (m *Machine) forget(s int) {
@@ -82,13 +90,7 @@ func (m *Machine) forget(s int) {
 	}
 	for ; st.low < end; st.low++ {
 		e := st.at(st.low)
-		if e.seq == 0 {
-			continue // only where a flaw has skipped it
-		}
 		m.pool.Release(e.ref)
-		if s == m.self {
-			m.window.Acked(int(e.charge))
-		}
 		*e = entry{}
 	}
 }

@@ -20,7 +20,7 @@ import (
 // that nothing is dropped. An operation is a train. MB/s is what each receiver
 // gets.
 func BenchmarkSegmentsOnLo(b *testing.B) {
-	for _, segment := range []int{1472, 4367, 9358, 16376, 32753, batch.MaxPayload} {
+	for _, segment := range []int{1472, 4352, 9344, 16320, 32704, 65472} {
 		b.Run(fmt.Sprint(segment), func(b *testing.B) {
 			cfg := loConfig(b)
 			cfg.Segment = segment
