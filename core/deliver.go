@@ -27,6 +27,7 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	if d.packets > 0 {
 		m.unsettled = true // what is delivered may be forgotten
 		m.again = m.full
+		m.considerPause() // the senders may go on
 	}
 	if m.safeWait {
 		m.announce.Wait(m.now)
