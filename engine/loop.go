@@ -88,14 +88,16 @@ func (n *Node) turns() error {
 		if err != nil {
 			return err
 		}
+		if n.former.Due() <= now {
+			if err := n.say(now); err != nil {
+				return err
+			}
+		}
 		sent, err := n.transmit(now)
 		if err != nil {
 			return err
 		}
-		delivered := 0
-		if !n.refused {
-			delivered = n.machine.Deliver(n, deliverBatch)
-		}
+		delivered := n.machine.Deliver(n, deliverBatch)
 		n.busy.add(now, received+sent)
 		if n.closing.Load() {
 			if closeBy == 0 {
@@ -128,8 +130,6 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.conn.Nap(napTime)
 		n.mu.Lock()
 		return nil
-	case moved: // look once more before sleeping
-		return nil
 	}
 	return n.sleep(min(n.machine.Deadline(), n.former.Due(), now+maxSleep) - n.now())
 }
@@ -143,7 +143,6 @@ func (n *Node) sleep(timeout int64) error {
 		n.mu.Unlock()
 		err = n.conn.Wait(time.Duration(max(timeout, 0)))
 		n.mu.Lock()
-		n.refused = false
 	}
 	n.bell.Disarm()
 	return err
@@ -169,21 +168,14 @@ func (n *Node) nudge() {
 	if !n.bell.Claim() {
 		return
 	}
-	if n.machineReady() && n.mu.TryLock() {
-		// An error here will meet the loop again, which reports it.
-		_, _ = n.transmit(n.now())
+	if n.mu.TryLock() {
+		if n.machine != nil && !n.closing.Load() {
+			// An error here will meet the loop again, which reports it.
+			_, _ = n.transmit(n.now())
+		}
 		n.mu.Unlock()
 	}
 	_ = n.conn.Wake() // closed: the loop is gone and has failed our message
-}
-
-func (n *Node) machineReady() bool {
-	select {
-	case <-n.formed:
-		return !n.closing.Load()
-	default:
-		return false
-	}
 }
 
 // input is where trains are received to.

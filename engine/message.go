@@ -71,8 +71,7 @@ const (
 func (n *Node) Deliver(d *core.Delivery) bool {
 	switch d.Kind {
 	case kindControl:
-		n.refused = !n.control(d)
-		return !n.refused
+		return n.control(d)
 	case kindReply:
 		n.reply(d)
 		return true
@@ -93,11 +92,7 @@ func (n *Node) Deliver(d *core.Delivery) bool {
 		m.asked, m.question, m.Payload = true, binary.LittleEndian.Uint64(d.Payload), d.Payload[askHead:]
 	}
 	if g.queue != nil {
-		if !g.queue.offer(m) {
-			n.refused = true
-			return false
-		}
-		return true
+		return g.queue.offer(m)
 	}
 	g.handler.Deliver(m)
 	return true

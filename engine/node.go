@@ -43,7 +43,6 @@ type Node struct {
 	sending sending
 	groups  groupTable
 	message Message
-	refused bool // a group took no more; retry when woken
 	busy    load
 
 	loop    atomic.Uint64 // goroutine of the loop
