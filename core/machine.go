@@ -121,6 +121,7 @@ type Machine struct {
 	acks      flowctl.Acks
 	announce  flowctl.Announce
 	rowNo     uint64
+	told      uint64   // our ord as the others know it, by row or by our records
 	rowNos    []uint64 // per member: number of its last row
 	paused    uint64   // bit per member that asks for a pause
 	active    int      // members that sent data lately, this one included
@@ -230,7 +231,7 @@ func (m *Machine) settle() {
 	}
 	m.countActive()
 	switch own := &m.streams[m.self]; {
-	case m.rows.Stable(m.self) == own.rcv && !m.safeWait:
+	case m.rows.Stable(m.self) == own.rcv && !m.safeWait && m.paused&^(1<<m.self) == 0:
 		m.announce.Idle()
 	case m.rows.Stable(m.self) > stable:
 		m.announce.Progress(m.now)
@@ -246,7 +247,9 @@ func (m *Machine) ackSafeTotals() {
 	if !m.safeTotal {
 		return
 	}
-	m.acks.Now(m.now)
+	if m.rows.Ord(m.self) > m.told {
+		m.acks.Now(m.now)
+	}
 	m.safeTotal = false
 	cut := m.ledger.Last()
 	for s := range m.streams {

@@ -124,12 +124,12 @@ func (m *Machine) accept(s int, e *entry) {
 	st.rcv = e.seq
 	m.held += int(e.charge)
 	m.rows.Have(m.self, s, e.seq)
-	if e.level.IsSafe() && s != m.self {
-		if e.level.Order() == order.Total {
-			m.safeTotal, st.safeTotal = true, e.seq
-		} else {
-			m.acks.Now(m.now)
-		}
+	switch {
+	case !e.level.IsSafe():
+	case e.level.Order() == order.Total:
+		m.safeTotal, st.safeTotal = true, e.seq
+	case s != m.self: // that we have our own, the others know
+		m.acks.Now(m.now)
 	}
 	if e.flags&wire.HasRecord != 0 {
 		m.learn(s, m.sections(e).Record)
@@ -157,7 +157,12 @@ func (m *Machine) learn(s int, r wire.Record) {
 	// Its maker had all that it orders; and so all that the chain up to it does,
 	// if it had what the records before it order. It need not: it may have taken
 	// the token from a record whose data it still lacks.
-	if s != m.self && m.rows.Ord(s) >= r.T-1 {
+	switch {
+	case s == m.self:
+		if m.told >= r.T-1 {
+			m.told = r.T
+		}
+	case m.rows.Ord(s) >= r.T-1:
 		m.rows.CanOrder(s, r.T)
 	}
 }

@@ -300,6 +300,7 @@ func (m *Machine) appendRecord(sec []byte, flags uint8) ([]byte, uint8) {
 func (m *Machine) appendRow(b []byte) []byte {
 	m.rowNo++
 	m.acks.Sent(m.now)
+	m.told = m.rows.Ord(m.self)
 	pause := m.paused>>m.self&1 != 0
 	return wire.AppendRow(b, m.rowNo, m.rows.Ord(m.self), pause, m.rows.Rcv(m.self))
 }

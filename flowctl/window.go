@@ -26,6 +26,7 @@ type Window struct {
 	common   int // divided among the senders that are active
 	inflight int // charged bytes
 	packets  int
+	starting bool // nothing sent since it was last empty has arrived yet
 }
 
 // MaxPackets bounds a sender's packets in flight, whatever their size: what the
@@ -35,7 +36,9 @@ const MaxPackets = 2048
 // NewWindow returns the window of one of n members whose smallest receive buffer
 // has budget bytes of kernel memory. A fifth is left for rows, repairs and what
 // the charge does not see; of the rest each member always owns its part of one
-// half, and the active senders share the other half.
+// half, and the active senders share the other half: once they have heard of each
+// other. So a member that had nothing in flight keeps to its part until its first
+// packet has arrived everywhere, for all may begin at the same instant.
 func NewWindow(budget, n int) *Window {
 	usable := budget / 5 * 4
 	return &Window{share: usable / 2 / n, common: usable / 2}
@@ -48,17 +51,23 @@ func (w *Window) Limit(active int) int { return w.share + w.common/max(active, 1
 // Open tells whether a packet with this charge may be sent. A window too small
 // for even one packet still lets one at a time through.
 func (w *Window) Open(charge, active int) bool {
-	return w.packets == 0 || w.packets < MaxPackets && w.inflight+charge <= w.Limit(active)
+	limit := w.share
+	if !w.starting {
+		limit = w.Limit(active)
+	}
+	return w.packets == 0 || w.packets < MaxPackets && w.inflight+charge <= limit
 }
 
 // Sent notes a packet on its way.
 func (w *Window) Sent(charge int) {
+	w.starting = w.starting || w.packets == 0
 	w.inflight += charge
 	w.packets++
 }
 
 // Acked notes that every member has a packet.
 func (w *Window) Acked(charge int) {
+	w.starting = false
 	w.inflight -= charge
 	w.packets--
 }

@@ -11,25 +11,31 @@ func TestBellIsClaimedOnce(t *testing.T) {
 	if b.Claim() {
 		t.Fatal("claimed a bell that was never armed")
 	}
-	for range 500 {
-		b.Arm()
-		var claims atomic.Int32
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
+	var round, claims atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for i := range int64(raceRounds) {
+				awaitRound(&round, 3*i)
 				if b.Claim() {
 					claims.Add(1)
 				}
-			})
-		}
-		wg.Wait()
-		if claims.Load() != 1 {
-			t.Fatalf("%d claims of one armed period", claims.Load())
+				round.Add(1)
+			}
+		})
+	}
+	for i := range int64(raceRounds) {
+		b.Arm()
+		round.Add(1)
+		awaitRound(&round, 3*i+2)
+		if claims.Load() != i+1 {
+			t.Fatalf("%d claims in %d armed periods", claims.Load(), i+1)
 		}
 		if b.Disarm() {
 			t.Fatal("still armed after a claim")
 		}
 	}
+	wg.Wait()
 	if b.Arm(); !b.Disarm() || b.Claim() {
 		t.Fatal("disarmed bell was claimed")
 	}
@@ -39,7 +45,7 @@ func TestBellIsClaimedOnce(t *testing.T) {
 // when the last has been taken: a single lost wake-up stops everything.
 func TestNoWakeUpIsLost(t *testing.T) {
 	const producers, each = 3, 20000
-	r, bell, wake := NewMPSC(4096), new(Bell), make(chan struct{}, 1)
+	r, bell, wake := NewMPSC(256), new(Bell), make(chan struct{}, 1)
 	taken := make([]chan struct{}, producers)
 	var wg sync.WaitGroup
 	for id := range taken {

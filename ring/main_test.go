@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +72,26 @@ func length(producer, seq uint64, limit int) int {
 		return int(h>>8) % (limit + 1)
 	}
 }
+
+// awaitRound returns when round has gone past n, fast enough for both sides of a
+// race to start together.
+func awaitRound(round *atomic.Int64, n int64) {
+	for tries := 1; round.Load() <= n; tries++ {
+		if tries%1000 == 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// spin takes some nanoseconds to some microseconds, at random: a cache line's way
+// between cores lies somewhere in it.
+func spin() {
+	for range rand.IntN(1 << rand.IntN(12)) {
+		spun.Load()
+	}
+}
+
+var spun atomic.Int64
 
 func must(t testing.TB, err, want error) {
 	t.Helper()

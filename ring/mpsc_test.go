@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -178,8 +179,8 @@ func TestCancelledWaiterPassesItsTurnOn(t *testing.T) {
 		awaitQueue(t, r, 1)
 		go func() { second <- r.Push(patient(t), 101, make([]byte, 32)) }()
 		awaitQueue(t, r, 2)
-		go cancel()
-		consume(r, 2) // for a quarter, with padding in mind, only the first is served
+		cancel()
+		consume(r, 2) // of a quarter, with padding in mind, only one can be served
 		if err := <-first; err != nil {
 			must(t, err, context.Canceled)
 			must(t, <-second, nil)
@@ -209,7 +210,7 @@ func TestLargeRecordIsNotStarved(t *testing.T) {
 	}
 	wg.Go(func() {
 		defer close(stop)
-		for i := range 200 {
+		for i := range 40 {
 			if err := r.Push(ctx, 1, make([]byte, r.MaxRecord())); err != nil {
 				t.Errorf("large record %d: %v", i, err)
 				return
@@ -226,6 +227,32 @@ func TestLargeRecordIsNotStarved(t *testing.T) {
 			consume(r, 3)
 		}
 	}
+}
+
+// The consumer frees the ring for the last time just as a producer begins to wait.
+func TestWaitingRacesWithRelease(t *testing.T) {
+	r := NewMPSC(256)
+	ctx := patient(t)
+	var round atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range int64(raceRounds) {
+			awaitRound(&round, 2*i)
+			if err := r.Push(ctx, 1, nil); err != nil {
+				t.Errorf("round %d: %v, %d bytes free", i, err, r.free())
+			}
+			round.Add(1)
+		}
+	})
+	for i := range int64(raceRounds) {
+		fill(r)
+		round.Add(1)
+		spin()
+		consume(r, 8)
+		awaitRound(&round, 2*i+1)
+		consume(r, 8)
+	}
+	wg.Wait()
 }
 
 func TestCancelWhileWaiting(t *testing.T) {

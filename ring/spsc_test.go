@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -49,6 +50,53 @@ func TestCloseWakesWait(t *testing.T) {
 		runtime.Gosched()
 		go r.Close()
 		must(t, <-done, ErrClosed)
+	}
+}
+
+// The producer publishes, and at the end closes, just as the consumer goes to sleep.
+func TestWaitRacesWithPublishAndClose(t *testing.T) {
+	ctx := patient(t)
+	var round atomic.Int64
+	var current atomic.Pointer[SPSC]
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range int64(raceRounds) {
+			awaitRound(&round, 2*i)
+			r := current.Load()
+			spin()
+			r.TryPush(1, nil)
+			if i%2 == 1 {
+				r.Close()
+			}
+			round.Add(1)
+		}
+	})
+	for i := range int64(raceRounds) {
+		if i%2 == 0 { // the last one is closed
+			current.Store(NewSPSC(256))
+		}
+		r := current.Load()
+		round.Add(1)
+		spin()
+		if err := r.Wait(ctx); err != nil {
+			t.Fatalf("round %d: %v, ring empty: %v", i, err, r.Empty())
+		}
+		r.Peek()
+		r.Next()
+		r.Release()
+		awaitRound(&round, 2*i+1)
+	}
+	wg.Wait()
+}
+
+// A producer has claimed the bell, but the consumer finds the record by itself.
+func TestNoTokenIsLeftOver(t *testing.T) {
+	r := NewSPSC(256)
+	r.bell.Arm()
+	r.TryPush(1, nil)
+	r.disarm()
+	if len(r.token) != 0 {
+		t.Fatal("a wake-up is left for a later sleep")
 	}
 }
 
