@@ -91,7 +91,9 @@ type Stats struct {
 	PacketsSent, PacketsReceived, BytesSent, BytesReceived uint64 // stream packets only
 	MessagesSent, MessagesDelivered                        uint64
 	RowsSent, RowsRiding, Records, NAKsSent, NAKsReceived  uint64
-	Announcements, Retransmitted, Repaired, Duplicates     uint64
+	Announcements, Duplicates                              uint64
+	Retransmitted                                          uint64 // packets sent again, ours and others'
+	Repaired                                               uint64 // packets that came after a later one
 	BeyondWindow                                           uint64 // packets too far ahead to be kept
 	BadPackets, BadChecksum, BadFrames                     uint64 // malformed; of these BadChecksum alone
 	OtherVersion, OtherCluster, OtherView                  uint64 // not ours

@@ -88,6 +88,9 @@ func (m *Machine) receiveData(e entry, s int) {
 	st.heard = m.now
 	m.rows.Have(s, s, e.seq)
 	m.acks.Arrived(m.now, int(e.charge))
+	if e.seq < st.top {
+		m.stats.Repaired++
+	}
 	m.exists(s, e.seq-1)
 	st.top = max(st.top, e.seq)
 	m.advance(s)
