@@ -15,6 +15,7 @@ type Sender struct {
 	fd     int
 	gsoErr error // why trains are not sent as trains; nil while they are
 	cut    cut
+	call   func(fd int, msgs []unix.Mmsghdr) (int, unix.Errno) // sendmmsg, but for tests
 
 	multicastMessages, multicastPackets uint64
 
@@ -23,12 +24,17 @@ type Sender struct {
 	msgs []unix.Mmsghdr
 	iovs []unix.Iovec
 	ctls []segmentCtl
-	ends []position
+	plan []planned
 }
 
-// position is where a message ends in the list of trains: before byte off of
-// train number train.
+// position is a place in the list of trains: byte off of train number train.
 type position struct{ train, off int }
+
+// planned is what the Sender notes of a message until it has gone.
+type planned struct {
+	train int      // that it is of
+	end   position // where the next one begins
+}
 
 // cut remembers a train of which only the first off bytes have gone.
 type cut struct {
@@ -53,10 +59,11 @@ var errNotAsked = errors.New("not asked for")
 func NewSender(fd, max int, gso bool) *Sender {
 	s := &Sender{
 		fd:   fd,
+		call: sendmmsg,
 		msgs: make([]unix.Mmsghdr, max),
 		iovs: make([]unix.Iovec, max),
 		ctls: make([]segmentCtl, max),
-		ends: make([]position, max),
+		plan: make([]planned, max),
 	}
 	if !gso {
 		s.gsoErr = errNotAsked
@@ -87,12 +94,13 @@ func (s *Sender) Multicast() (messages, packets uint64) {
 // Send sends trains in order without blocking, and returns how many have gone
 // whole. Buffers are borrowed for the call.
 //
-// When the socket's buffer is full, the error is ErrAgain. A train that cannot
-// be described to the kernel gives ErrTrain; other errors are the system's. In
-// both cases the train at fault is trains[sent]. The Sender keeps how much of
-// the first unsent train has gone, and sends only the rest when the next call
+// When the socket's buffer is full, the error is ErrAgain: the Sender keeps how
+// much of trains[sent] has gone, and sends only the rest when the next call
 // begins with that same Buf; a call that begins with another one gives the rest
-// up. An empty train counts as sent.
+// up. A train that cannot be described to the kernel gives ErrTrain, before any
+// of it has gone; other errors are the system's. In both cases the train at
+// fault is trains[sent], to be left out: what is left of it is given up, and
+// sending it again sends all of it. An empty train counts as sent.
 func (s *Sender) Send(trains []Train) (sent int, err error) {
 	at := position{off: s.resume(trains)}
 	for {
@@ -100,18 +108,21 @@ func (s *Sender) Send(trains []Train) (sent int, err error) {
 		if n == 0 {
 			return next.train, err
 		}
-		done, errno := sendmmsg(s.fd, s.msgs[:n])
+		done, errno := s.call(s.fd, s.msgs[:n])
 		runtime.KeepAlive(trains)
 		if done > 0 {
-			s.count(trains, at, done)
-			at = s.ends[done-1]
+			s.count(trains, done)
+			at = s.plan[done-1].end
 			continue
 		}
 		if s.refusesTrain(errno) {
 			continue
 		}
-		s.keep(trains, at)
+		if first := s.plan[0].train; first != at.train { // empty trains are before it
+			at = position{train: first}
+		}
 		if errno == unix.EAGAIN {
+			s.keep(trains, at)
 			return at.train, ErrAgain
 		}
 		t := &trains[at.train]
@@ -150,11 +161,12 @@ func (s *Sender) fill(trains []Train, at position) (n int, next position, err er
 		}
 		size := min(s.messageSize(t), len(t.Buf)-at.off)
 		s.describe(n, t, t.Buf[at.off:at.off+size])
+		s.plan[n].train = at.train
 		at.off += size
 		if at.off == len(t.Buf) {
 			at = position{train: at.train + 1}
 		}
-		s.ends[n] = at
+		s.plan[n].end = at
 		n++
 	}
 	return n, at, nil
@@ -197,15 +209,14 @@ func check(t *Train) error {
 	return nil
 }
 
-// count adds the first n messages, which begin at a position, to the counters.
-func (s *Sender) count(trains []Train, at position, n int) {
+// count adds the first n messages to the counters.
+func (s *Sender) count(trains []Train, n int) {
 	for i := range n {
-		if t := &trains[at.train]; t.To.addrPort.Addr().IsMulticast() {
-			size := int(s.iovs[i].Len)
+		t := &trains[s.plan[i].train]
+		if t.To.addrPort.Addr().IsMulticast() {
 			s.multicastMessages++
-			s.multicastPackets += uint64((size + t.Segment - 1) / t.Segment)
+			s.multicastPackets += uint64((int(s.iovs[i].Len) + t.Segment - 1) / t.Segment)
 		}
-		at = s.ends[i]
 	}
 }
 

@@ -8,10 +8,12 @@ import (
 	"cohort/wire"
 )
 
-// Trains are bounded by what the kernel takes as one buffer.
+// Trains are bounded by what the kernel takes as one buffer: 64 packets, and 65507
+// bytes, of which the last few are not worth having: trains of 65504 bytes took
+// 1.3 to 3 times the CPU of those up to 65472 (Linux 6.18).
 const (
 	maxTrainPackets = 64
-	maxTrainBytes   = wire.MaxPacket
+	maxTrainBytes   = 65472
 )
 
 // packer puts messages into packets and packets into trains. Packets are built

@@ -25,6 +25,7 @@ type Features struct {
 	GRO    Feature `json:"gro"`    // trains are received whole
 	Filter Feature `json:"filter"` // the kernel drops own multicast; otherwise the Conn does
 
+	RecvBufferAsked   int    `json:"recv_buffer_asked"`             // per socket, bytes of kernel memory
 	RecvBuffer        int    `json:"recv_buffer"`                   // granted per socket, bytes of kernel memory; 0: not known
 	RecvBufferRefused string `json:"recv_buffer_refused,omitempty"` // what was refused and what limits it; empty if nothing
 	SendBuffer        int    `json:"send_buffer"`                   // granted, bytes of kernel memory; 0: not known

@@ -37,7 +37,7 @@ func openLink(cfg Config, n nic) (_ link, err error) {
 			l.closeSockets()
 		}
 	}()
-	f := Features{Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU)}
+	f := Features{Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), RecvBufferAsked: cfg.RecvBuffer}
 	if l.unicast, l.addr, err = openUnicast(cfg, n); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (l *socketLink) WaitWritable(timeout time.Duration) error {
 
 func (l *socketLink) Wake() error { return l.waiter.wake() }
 
-func (l *socketLink) Nap(d time.Duration) { nap(d) }
+func (l *socketLink) Nap(d time.Duration) { l.waiter.nap(d) }
 
 // PrepareThread asks for timers without slack: the default lets a sleep end
 // 50 µs late, as long again as a nap.

@@ -29,6 +29,9 @@ const (
 // outside Linux the batches of x/net hold one packet too, and on Windows they
 // are missing. A goroutine for each socket reads ahead, since package net cannot
 // ask two sockets at once whether something is there.
+//
+// The multicast socket is bound to the port alone, as package net does it, so
+// it may also hear other groups with this port that the host has joined.
 type portableLink struct {
 	features           Features
 	addr               netip.AddrPort
@@ -106,6 +109,7 @@ func (p *portableLink) describe(cfg Config, n nic) {
 	p.features = Features{
 		Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), Portable: true,
 		GSO: none, GRO: none, Filter: none,
+		RecvBufferAsked: cfg.RecvBuffer,
 		RecvBuffer: min(
 			grow(p.multicast.SetReadBuffer, cfg.RecvBuffer),
 			grow(p.unicast.SetReadBuffer, cfg.RecvBuffer),
@@ -171,8 +175,8 @@ func (p *portableLink) Send(trains []batch.Train) (int, error) {
 		if err == nil {
 			continue
 		}
-		p.unsent, p.unsentRest = t.Buf, rest
 		if errors.Is(err, syscall.ENOBUFS) {
+			p.unsent, p.unsentRest = t.Buf, rest
 			return i, batch.ErrAgain
 		}
 		return i, fmt.Errorf("iomulticast: send to %v: %w", t.To.AddrPort(), err)

@@ -15,7 +15,7 @@ import (
 type waiter struct {
 	polled  [3]unix.PollFd // multicast, unicast, event
 	oneShot [1]unix.PollFd
-	timeout unix.Timespec // the kernel overwrites it
+	timeout unix.Timespec // of the present sleep; ppoll overwrites it
 	buf     [8]byte
 
 	// mu lets Wake write to event only while it is ours: once closed, its number
@@ -26,6 +26,9 @@ type waiter struct {
 }
 
 const eventIndex = 2
+
+// wakeUp is what is written to an eventfd to add 1 to it.
+var wakeUp = binary.NativeEndian.AppendUint64(nil, 1)
 
 func newWaiter(multicast, unicast int) (*waiter, error) {
 	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
@@ -76,15 +79,13 @@ func (w *waiter) poll(fds []unix.PollFd, timeout time.Duration) error {
 }
 
 func (w *waiter) wake() error {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
 		return net.ErrClosed
 	}
 	for {
-		_, err := unix.Write(w.event, one[:])
+		_, err := unix.Write(w.event, wakeUp)
 		switch err {
 		case nil, unix.EAGAIN: // EAGAIN: the counter is full, so a wake-up is pending
 			return nil
@@ -104,7 +105,7 @@ func (w *waiter) close() error {
 
 // nap sleeps in the kernel. time.Sleep would take some 400 µs for the shortest
 // nap, as it goes through the scheduler. A signal may end it early.
-func nap(d time.Duration) {
-	t := unix.NsecToTimespec(int64(d))
-	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &t, nil)
+func (w *waiter) nap(d time.Duration) {
+	w.timeout = unix.NsecToTimespec(int64(d))
+	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &w.timeout, nil)
 }

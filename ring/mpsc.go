@@ -152,6 +152,10 @@ func (r *MPSC) Empty() bool {
 	return !ok
 }
 
+// Pending returns the bytes of the ring that hold records not consumed yet, those
+// still being copied in included.
+func (r *MPSC) Pending() int { return int(r.tail.Load()&^flagBits - r.cursor) }
+
 // Close ends pushing, now and for those that wait: they return ErrClosed. What
 // was pushed before can still be consumed. Closing again does nothing.
 func (r *MPSC) Close() {

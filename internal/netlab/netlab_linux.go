@@ -6,11 +6,16 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
+
+// settleTime bounds how long the kernel may take to put an interface into
+// operation; it does so within a second even when it is in no hurry.
+const settleTime = 10 * time.Second
 
 // Lab is a switch with hosts. Its methods may be called from any goroutine, but
 // not during or after Close.
@@ -75,8 +80,33 @@ func (l *Lab) build(n, mtu int) (err error) {
 			return fmt.Errorf("netlab: host %d: %w", i, err)
 		}
 	}
+	for i := range n {
+		if err := awaitUp(h, portName(i)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
+
+// awaitUp waits until an interface that was set up is in operation. The kernel
+// gets round to that later, and a bridge forwards nothing until then.
+func awaitUp(h *netlink.Handle, name string) error {
+	for deadline := time.Now().Add(settleTime); ; time.Sleep(time.Millisecond) {
+		link, err := h.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("netlab: %s: %w", name, err)
+		}
+		state := link.Attrs().OperState
+		if state == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("netlab: %s is %v after %v, want %v", name, state, settleTime, netlink.OperUp)
+		}
+	}
+}
+
+func portName(i int) string { return fmt.Sprintf("p%d", i) }
 
 // addHost makes a namespace and plugs it into the switch.
 func (l *Lab) addHost(bridge *netlink.Handle, br *netlink.Bridge, i, mtu int) error {
@@ -85,7 +115,7 @@ func (l *Lab) addHost(bridge *netlink.Handle, br *netlink.Bridge, i, mtu int) er
 		return err
 	}
 	l.hosts = append(l.hosts, ns)
-	port := &netlink.Veth{LinkAttrs: attrs(fmt.Sprintf("p%d", i), mtu),
+	port := &netlink.Veth{LinkAttrs: attrs(portName(i), mtu),
 		PeerName: Interface, PeerNamespace: netlink.NsFd(ns), PeerMTU: uint32(mtu)}
 	port.MasterIndex = br.Index
 	if err := errors.Join(bridge.LinkAdd(port), up(bridge, port.Name)); err != nil {

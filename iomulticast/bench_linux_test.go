@@ -1,5 +1,3 @@
-//go:build linux
-
 package iomulticast
 
 import (
@@ -20,11 +18,23 @@ import (
 // that nothing is dropped. An operation is a train. MB/s is what each receiver
 // gets.
 func BenchmarkSegmentsOnLo(b *testing.B) {
-	for _, segment := range []int{1472, 4352, 9344, 16320, 32704, 65472} {
+	for _, segment := range []int{1472, 4352, loSegment, 16320, 32704, 65472} {
 		b.Run(fmt.Sprint(segment), func(b *testing.B) {
 			cfg := loConfig(b)
 			cfg.Segment = segment
 			benchmarkTrains(b, mustOpen(b, cfg), mustOpen(b, cfg), mustOpen(b, cfg), fullTrain(segment), 4<<20)
+		})
+	}
+}
+
+// BenchmarkAcrossSwitch is the same between namespaces at MTU 1500, with trains
+// and without. It needs root.
+func BenchmarkAcrossSwitch(b *testing.B) {
+	for name, trains := range map[string]Trains{"trains": Auto, "plain": Off} {
+		b.Run(name, func(b *testing.B) {
+			cfg := Config{Group: testGroup(), Trains: trains}
+			conns := openLab(b, 1500, cfg, cfg, cfg)
+			benchmarkTrains(b, conns[0], conns[1], conns[2], fullTrain(1472), 2<<20)
 		})
 	}
 }
