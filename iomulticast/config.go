@@ -75,10 +75,8 @@ const (
 	// of two receivers), so what decides is the engine's own work: few packets,
 	// yet a message of 8 KiB whole in one and not too much lost with one.
 	//
-	// Seven make a train of 65,408 bytes. Trains that end within 32 bytes below
-	// 64 KiB run at half the speed or less on AMD Zen: the kernel's buffers then
-	// start just below the sender's within a page, which its string copy is slow
-	// at. A multiple of 64 stays clear of that.
+	// Seven make a train of 65,408 bytes. Trains of 65,504 bytes took 1.3 to 3
+	// times the CPU of those up to 65,472; why is not known.
 	loSegment = 146 * 64
 )
 
