@@ -171,6 +171,11 @@ func (m *Machine) openPacket(force bool) bool {
 	}
 	m.reserve(seg)
 	copy(p.dep, m.delivered)
+	for s := range m.streams { // a packet delivered in part is in the past of what is sent now
+		if st := &m.streams[s]; st.pos > 0 {
+			p.dep[s] = st.next
+		}
+	}
 	p.dep[m.self] = 0
 	p.open, p.pos, p.level = true, wire.HeaderSize, 0
 	p.limit = seg - wire.SumSize

@@ -40,10 +40,9 @@ type Reply struct {
 
 // askTable holds the questions that wait for answers.
 type askTable struct {
-	mu     sync.Mutex
-	last   uint64
-	open   map[uint64]*question
-	closed bool
+	mu   sync.Mutex
+	last uint64
+	open map[uint64]*question
 }
 
 type question struct {
@@ -53,12 +52,6 @@ type question struct {
 }
 
 func (t *askTable) init() { t.open = map[uint64]*question{} }
-
-func (t *askTable) close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed = true
-}
 
 func (t *askTable) add(want int) (uint64, *question) {
 	t.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -52,6 +53,7 @@ type Group struct {
 	handler Handler
 	queue   *queue // if the handler is a queued one
 	id      uint32
+	adopted bool // guarded by groupTable.mu: joined, or just about to be
 	joined  chan struct{}
 	gone    chan struct{}
 	size    atomic.Int32 // members
@@ -67,7 +69,8 @@ type groupTable struct {
 	ids  map[string]uint32
 
 	mu     sync.Mutex
-	locals map[string]*Group // joined here, or being joined
+	locals map[string]*Group   // joined here, or being joined
+	queues map[*queue]struct{} // whose goroutines run
 }
 
 type groupState struct {
@@ -79,7 +82,7 @@ type groupState struct {
 
 func (t *groupTable) init() {
 	t.byID = []*groupState{{}} // group 0 is the ring's own
-	t.ids, t.locals = map[string]uint32{}, map[string]*Group{}
+	t.ids, t.locals, t.queues = map[string]uint32{}, map[string]*Group{}, map[*queue]struct{}{}
 }
 
 func (t *groupTable) close() {
@@ -120,13 +123,13 @@ func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error)
 	if err == nil {
 		err = n.await(ctx, g.joined)
 	}
-	if err != nil {
-		n.groups.disown(g)
+	if err != nil && n.groups.giveUp(g) {
 		if g.queue != nil {
 			g.queue.close()
 		}
 		return nil, fmt.Errorf("joining %q: %w", name, err)
 	}
+	<-g.joined // already, or just about to be
 	return g, nil
 }
 
@@ -160,13 +163,32 @@ func (t *groupTable) disown(g *Group) {
 	}
 }
 
-func (t *groupTable) owned(name string) *Group {
+// giveUp is disown for a Join that waits no more; false if it has succeeded meanwhile.
+func (t *groupTable) giveUp(g *Group) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.locals[name]
+	if !g.adopted {
+		delete(t.locals, g.name)
+	}
+	return !g.adopted
 }
 
-// Leave ends the membership and returns once no more messages will be delivered.
+// adopt returns the group that has joined now. If its Join has given up, it is
+// left again: under the lock, so that a next Join comes after that.
+func (n *Node) adopt(name string) *Group {
+	n.groups.mu.Lock()
+	defer n.groups.mu.Unlock()
+	g := n.groups.locals[name]
+	if g == nil {
+		n.abandon(name)
+		return nil
+	}
+	g.adopted = true
+	return g
+}
+
+// Leave ends the membership and returns once no more messages will be delivered;
+// within a queued handler, once no more will be queued.
 func (g *Group) Leave(ctx context.Context) error {
 	n := g.node
 	if n.onLoop() {
@@ -178,7 +200,13 @@ func (g *Group) Leave(ctx context.Context) error {
 	if err := n.send(ctx, true, pack(0, Total, kindControl), append([]byte{opLeave}, g.name...)); err != nil {
 		return err
 	}
-	return n.await(ctx, g.gone)
+	if err := n.await(ctx, g.gone); err != nil || g.queue == nil {
+		return err
+	}
+	if slices.Contains(n.groups.othersQueues(), g.queue) {
+		return n.await(ctx, g.queue.ended)
+	}
+	return nil
 }
 
 func (g *Group) left() bool {
@@ -237,9 +265,7 @@ func (n *Node) control(d *core.Delivery) bool {
 	}
 	local := s.local
 	if joins && d.Sender == n.rank {
-		if local = n.groups.owned(s.name); local == nil {
-			n.abandon(s.name)
-		}
+		local = n.adopt(s.name)
 	}
 	v := n.groupView(s, s.members^bit)
 	if joins {
@@ -252,6 +278,7 @@ func (n *Node) control(d *core.Delivery) bool {
 	}
 	s.members ^= bit
 	s.views++
+	n.fence = true
 	s.local = local
 	if local == nil {
 		return true

@@ -25,7 +25,7 @@ func (n *Node) run() {
 	}
 	n.mu.Lock()
 	err = n.form()
-	if err == nil {
+	if err == nil && n.machine != nil { // else closed before there was a view
 		err = n.turns()
 	}
 	n.failure = err
@@ -40,7 +40,6 @@ func (n *Node) shut() {
 	n.submits.Close()
 	n.failSends()
 	n.groups.close()
-	n.asks.close()
 	if err := n.conn.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing sockets: %w", err)
 	}
@@ -52,6 +51,7 @@ const (
 	napTime    = 50_000     // how long a busy loop lets work gather
 	busyWindow = 500_000    // over this time
 	busyBytes  = 64 << 10   // a loop that moved so many bytes is busy
+	fullTrain  = 64 << 10   // with so many bytes to send there is nothing to gather
 	plenty     = 512 << 10  // a turn that received so many bytes is followed by the next at once
 	maxSleep   = int64(1e9) // bounds a sleep, so that a mistake in a deadline heals
 )
@@ -81,7 +81,6 @@ const deliverBatch = 4096
 
 // turns runs the loop from the forming of the view to Close.
 func (n *Node) turns() error {
-	var closeBy int64
 	for {
 		now := n.now()
 		received, err := n.receive(now)
@@ -99,13 +98,8 @@ func (n *Node) turns() error {
 		}
 		delivered := n.machine.Deliver(n, deliverBatch)
 		n.busy.add(now, received+sent)
-		if n.closing.Load() {
-			if closeBy == 0 {
-				closeBy = now + int64(closeDrain)
-			}
-			if n.drained() || now > closeBy {
-				return nil
-			}
+		if n.closing.Load() && n.ended(now) {
+			return nil
 		}
 		if delivered < deliverBatch && received < plenty {
 			if err := n.rest(now, received+sent+delivered > 0); err != nil {
@@ -124,6 +118,8 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Unlock()
 		n.mu.Lock()
 		return nil
+	case n.submits.Pending() >= fullTrain && !n.sending.stuck:
+		return nil
 	case moved && n.busy.busy():
 		n.stats.loop.Naps++
 		n.mu.Unlock()
@@ -131,7 +127,7 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Lock()
 		return nil
 	}
-	return n.sleep(min(n.machine.Deadline(), n.former.Due(), now+maxSleep) - n.now())
+	return n.sleep(min(n.machine.Deadline(), n.former.Due(), n.closeBy, now+maxSleep) - n.now())
 }
 
 // sleep waits in the kernel for a packet, a sender or the timeout, ns.
@@ -146,6 +142,21 @@ func (n *Node) sleep(timeout int64) error {
 	}
 	n.bell.Disarm()
 	return err
+}
+
+// ended tells whether a node that is being closed need wait no longer: for others
+// to have what it sent, nor to tell them that it has what they sent.
+func (n *Node) ended(now int64) bool {
+	if n.closeBy == membership.Never {
+		n.closeBy = now + int64(closeDrain)
+	}
+	if n.drained() {
+		if len(n.view.Members) == 1 {
+			return true
+		}
+		n.closeBy = min(n.closeBy, now+int64(closeLinger))
+	}
+	return now >= n.closeBy
 }
 
 // drained tells whether nothing that was sent is still on its way.

@@ -42,8 +42,10 @@ type Node struct {
 	outbox  outbox
 	sending sending
 	groups  groupTable
+	fence   bool // a group has changed since this node last sent; see Node.fetch
 	message Message
 	busy    load
+	closeBy int64 // when the loop ends, or membership.Never
 
 	loop    atomic.Uint64 // goroutine of the loop
 	closing atomic.Bool
@@ -71,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, conn: conn, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}),
-		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPool(),
+		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPool(), closeBy: membership.Never,
 	}
 	n.self = n.describe()
 	n.former = membership.NewFormer(n.now(), n.self, cfg.Expect)
@@ -140,14 +142,21 @@ func (n *Node) Rank() int { return n.rank }
 // Features returns what the sockets can do on this machine, and why not more.
 func (n *Node) Features() iomulticast.Features { return n.conn.Features() }
 
-// closeDrain bounds how long Close waits for the others to have all that was sent.
-const closeDrain = time.Second
+const (
+	// closeDrain bounds how long Close waits for the others to have all that was sent.
+	closeDrain = time.Second
+
+	// closeLinger is how long a node that has nothing to wait for itself still
+	// acknowledges what others sent: some of their announcements. Otherwise of two
+	// that close together the second would wait for closeDrain in vain.
+	closeLinger = 20 * time.Millisecond
+)
 
 // Close stops the node: it waits until all members have what was sent before, for
 // a second at the most, ends the loop and closes the sockets. Senders that wait
-// get ErrClosed; no handler runs after Close has returned, except when a handler
-// itself calls Close: then the node ends once the handler returns. Closing again
-// does nothing.
+// get ErrClosed. Queued handlers are called with what is in their queues. No handler
+// runs after Close has returned, except when a handler itself calls Close: then the
+// node ends once the handler returns. Closing again does nothing.
 func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.submits.Close()
@@ -156,6 +165,7 @@ func (n *Node) Close() error {
 		return nil
 	}
 	<-n.stopped
+	n.groups.awaitQueues()
 	return n.failure
 }
 

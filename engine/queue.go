@@ -13,6 +13,10 @@ import (
 // own, fed by a ring of size bytes (at least 64 KiB; less is taken as that). A
 // full ring makes the group, and in the end the ring's senders, wait. Handing
 // over costs a copy of each message and, when the goroutine sleeps, a wake-up.
+//
+// A queued handler may call everything. Send waits for room there as anywhere, and
+// room may depend on this very queue: a handler that sends as much as it gets
+// should use TrySend, or a context that ends.
 func Queued(h Handler, size int) Handler { return queued{h, max(size, minQueue)} }
 
 const minQueue = 64 << 10
@@ -32,7 +36,9 @@ type queue struct {
 	group   *Group
 	h       Handler
 	ring    *ring.SPSC
-	starved atomic.Bool // the loop waits for room
+	starved atomic.Bool   // the loop waits for room
+	caller  atomic.Uint64 // goroutine that calls the handler
+	ended   chan struct{} // closed when that has ended
 
 	mu    sync.Mutex
 	wide  []any // what does not fit the ring: large payloads ([]byte) and views, in the order of their marks
@@ -50,7 +56,8 @@ const (
 const maxWide = 32 << 20
 
 func newQueue(n *Node, g *Group, q queued) *queue {
-	out := &queue{node: n, group: g, h: q.h, ring: ring.NewSPSC(q.size)}
+	out := &queue{node: n, group: g, h: q.h, ring: ring.NewSPSC(q.size), ended: make(chan struct{})}
+	n.groups.running(out, true)
 	go out.run()
 	return out
 }
@@ -73,6 +80,43 @@ func (q *queue) offered(put func() bool) bool {
 		return true
 	}
 	return false
+}
+
+// running notes that q's goroutine has been started, or ends.
+func (t *groupTable) running(q *queue, yes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if yes {
+		t.queues[q] = struct{}{}
+	} else {
+		delete(t.queues, q)
+	}
+}
+
+// awaitQueues waits until the queued handlers have returned from their last
+// call. A queued handler itself may not wait: not for itself, nor for another
+// that may be waiting for it. It returns at once.
+func (t *groupTable) awaitQueues() {
+	for _, q := range t.othersQueues() {
+		<-q.ended
+	}
+}
+
+// othersQueues lists the queues that run; none if the caller is one's handler.
+func (t *groupTable) othersQueues() (list []*queue) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.queues) == 0 {
+		return nil
+	}
+	caller := goroutineID()
+	for q := range t.queues {
+		if q.caller.Load() == caller {
+			return nil
+		}
+		list = append(list, q)
+	}
+	return list
 }
 
 func (q *queue) put(m *Message) bool {
@@ -116,6 +160,9 @@ func (q *queue) takeWide() any {
 
 // run calls the handler until the queue is closed and empty.
 func (q *queue) run() {
+	q.caller.Store(goroutineID())
+	defer close(q.ended)
+	defer q.node.groups.running(q, false)
 	m := Message{node: q.node, group: q.group}
 	for {
 		meta, payload, ok := q.ring.Peek()

@@ -55,7 +55,7 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 		return fmt.Errorf("engine: %w", ErrClosed)
 	}
 	if n.onLoop() {
-		return n.backlog.add(meta, payload, n.cfg.SubmitRing)
+		return n.backlog.add(meta, payload, n.submits.Pending())
 	}
 	if !small {
 		return n.sendLarge(ctx, wait, meta, payload)
@@ -83,8 +83,18 @@ func sendError(err error) error {
 type large struct {
 	meta    uint64
 	payload []byte
-	cancel  atomic.Bool
-	done    chan error // buffered
+	done    chan error // buffered; told when the payload is the program's again
+
+	mu        sync.Mutex // held while the payload is read
+	withdrawn bool
+}
+
+// withdraw takes the message back from the loop, unless it is done with it.
+func (l *large) withdraw() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.withdrawn = len(l.done) == 0
+	return l.withdrawn
 }
 
 // largeQueue holds large messages in the order of their marks in the ring.
@@ -98,6 +108,12 @@ func (q *largeQueue) push(l *large) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.list = append(q.list, l)
+}
+
+func (q *largeQueue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.list) == 0
 }
 
 func (q *largeQueue) pop() *large {
@@ -130,28 +146,30 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 	if !wait {
 		return nil
 	}
+	var err error
 	select {
-	case err := <-l.done:
+	case err = <-l.done:
 		return err
 	case <-ctx.Done():
+		err = fmt.Errorf("engine: message withdrawn: %w", context.Cause(ctx))
+	case <-n.stopped: // it may have come too late for the loop to see it
+		err = fmt.Errorf("engine: %w", ErrClosed)
 	}
-	l.cancel.Store(true)
-	_ = n.conn.Wake() // closed: done has been told
-	err := <-l.done
-	if errors.Is(err, errCancelled) {
-		return fmt.Errorf("engine: message withdrawn: %w", context.Cause(ctx))
+	if !l.withdraw() {
+		return <-l.done
 	}
+	_ = n.conn.Wake() // closed: nobody has to be told
 	return err
 }
 
-var errCancelled = errors.New("cancelled")
+var errLargeWaits = fmt.Errorf("engine: %w: another large message is waiting", ErrWouldBlock)
 
 func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
 	if !wait {
 		select {
 		case n.larges.turn <- struct{}{}:
 		default:
-			return fmt.Errorf("engine: %w: another large message is waiting", ErrWouldBlock)
+			return errLargeWaits
 		}
 	} else {
 		select {
@@ -163,6 +181,9 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
 		}
 	}
 	defer func() { <-n.larges.turn }()
+	if !wait && !n.larges.empty() { // else copies would pile up
+		return errLargeWaits
+	}
 	n.larges.push(l)
 	var err error
 	if wait {
@@ -198,12 +219,12 @@ const maxBacklog = 64 << 20
 func (b *backlog) inUse() bool { return b.used.Load() }
 func (b *backlog) empty() bool { return b.first == len(b.list) }
 
-func (b *backlog) add(meta uint64, payload []byte, ringSize int) error {
+func (b *backlog) add(meta uint64, payload []byte, debt int) error {
 	if b.bytes+len(payload) > maxBacklog {
 		return fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
 	}
 	if b.empty() {
-		b.debt = ringSize
+		b.debt = debt
 		b.used.Store(true)
 	}
 	b.list = append(b.list, pending{meta, append([]byte(nil), payload...)})
@@ -239,29 +260,60 @@ func (n *Node) submit(now int64) {
 		if !s.active && !n.fetch() {
 			break
 		}
-		if s.large != nil && s.large.cancel.Load() {
-			n.machine.Abort(now)
-			n.sent(errCancelled)
-			continue
+		if s.large != nil {
+			n.submitLarge(now)
+		} else {
+			n.submitPart(now)
 		}
-		taken, done := n.machine.Submit(now, s.msg, s.rest)
-		s.rest = s.rest[taken:]
-		if s.stuck = !done; s.stuck {
+		if s.stuck {
 			break
 		}
-		n.sent(nil)
 	}
 	n.submits.Release()
 }
+
+func (n *Node) submitPart(now int64) {
+	s := &n.sending
+	taken, done := n.machine.Submit(now, s.msg, s.rest)
+	s.rest = s.rest[taken:]
+	if s.stuck = !done; done {
+		n.sent(nil)
+	}
+}
+
+// submitLarge is submitPart for a message that its sender may withdraw.
+func (n *Node) submitLarge(now int64) {
+	l := n.sending.large
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.withdrawn {
+		n.submitPart(now)
+		return
+	}
+	n.machine.Abort(now)
+	n.sending.stuck = false
+	n.sent(nil)
+}
+
+// fence is a control message without effect that others deliver after all that
+// was delivered here, and before what this node sends next. It comes before the
+// first message after a join: the message might reach the one that joined before
+// the news that it has, and be lost on it.
+var fence = core.Message{Level: Causal, Kind: kindControl}
 
 // fetch makes the next message the one being sent.
 func (n *Node) fetch() bool {
 	s := &n.sending
 	meta, payload, ok := n.submits.Peek()
-	if !ok {
+	if !ok && n.submits.Pending() == 0 { // a record may also hide behind one that is still being copied in
 		n.backlog.debt = 0
 	}
-	if !n.backlog.empty() && n.backlog.debt <= 0 {
+	fromBacklog := !n.backlog.empty() && n.backlog.debt <= 0
+	if n.fence && (ok || fromBacklog) {
+		*s, n.fence = sending{active: true, msg: fence}, false
+		return true
+	}
+	if fromBacklog {
 		p := n.backlog.next()
 		*s = sending{active: true, msg: unpack(p.meta, len(p.payload)), rest: p.payload}
 		return true

@@ -11,6 +11,7 @@ import (
 const (
 	beaconEvery = 20_000_000    // between two beacons while no view holds
 	forgetAfter = 3_000_000_000 // a node not heard of for this long is gone
+	attemptFor  = 1_000_000_000 // a proposal that is not agreed to by then is withdrawn
 )
 
 // Former agrees on the first view of a ring: the oldest of the expected number of
@@ -18,6 +19,12 @@ const (
 // installed. It is an atomic commitment, not a consensus: a node that dies in
 // the middle makes the others start over. It is pure: beacons and the time, in
 // ns, go in, beacons come out.
+//
+// A node gives its word to one proposer, and keeps it until forgetAfter has passed
+// without a word from that one. It repeats its agreement for attemptFor only, and
+// an attempt lasts no longer: so, where beacons are not under way for more than
+// the rest, a view is never installed with the agreement of a node that has since
+// agreed with somebody else.
 type Former struct {
 	self   Member
 	expect int
@@ -84,10 +91,6 @@ func (f *Former) Receive(now int64, b Beacon) {
 	}
 	f.see(now, b.From)
 	switch b.Kind {
-	case wire.Hello:
-		if f.accepted.Num > 0 && f.accepted.Members[0].ID == b.From.ID && b.From.ID != f.self.ID {
-			f.accepted = View{} // its proposer has given it up
-		}
 	case wire.Propose:
 		f.consider(now, b)
 	case wire.Accept:
@@ -96,13 +99,13 @@ func (f *Former) Receive(now int64, b Beacon) {
 				f.agreed[r] = true
 			}
 		}
-	case wire.Install:
+	case wire.Install, wire.Formed:
 		if b.View.Rank(f.self.ID) >= 0 {
 			f.install(b.View)
+		} else if b.Kind == wire.Formed {
+			f.problem = fmt.Errorf("membership: the ring has formed its first view, of %d members, without this node; %s said so",
+				len(b.View.Members), b.From.Name)
 		}
-	case wire.Formed:
-		f.problem = fmt.Errorf("membership: the ring has formed its first view, of %d members, without this node; %s said so",
-			len(b.View.Members), b.From.Name)
 	}
 }
 
@@ -135,13 +138,15 @@ func (f *Former) consider(now int64, b Beacon) {
 	if v.Members[0].ID != b.From.ID || v.Rank(f.self.ID) < 0 || f.proposed.Num > 0 {
 		return
 	}
-	stale := now-f.heardIts > forgetAfter
-	if f.accepted.Num > 0 && f.accepted.Key() != v.Key() && !stale {
+	if f.bound(now) && f.accepted.Members[0].ID != b.From.ID {
 		return
 	}
 	f.accepted, f.heardIts = v, now
 	f.due = min(f.due, now)
 }
+
+// bound tells whether this node has given its word to a proposer.
+func (f *Former) bound(now int64) bool { return f.accepted.Num > 0 && now-f.heardIts <= forgetAfter }
 
 func (f *Former) install(v View) {
 	f.installed, f.view = true, v
@@ -166,7 +171,7 @@ func (f *Former) Step(now int64) []Beacon {
 	switch {
 	case f.proposed.Num > 0:
 		return []Beacon{{Kind: wire.Propose, From: f.self, Expect: f.expect, View: f.proposed}}
-	case f.accepted.Num > 0:
+	case f.accepted.Num > 0 && now-f.heardIts <= attemptFor:
 		return []Beacon{{Kind: wire.Accept, From: f.self, Expect: f.expect, View: f.accepted}}
 	}
 	return []Beacon{{Kind: wire.Hello, From: f.self, Expect: f.expect}}
@@ -192,12 +197,12 @@ const Never = 1<<63 - 1
 // withdraws a proposal that somebody does not answer.
 func (f *Former) propose(now int64) {
 	if f.proposed.Num > 0 {
-		if now-f.since > forgetAfter/3 {
+		if now-f.since > attemptFor {
 			f.proposed = View{}
 		}
 		return
 	}
-	if len(f.heard)+1 < f.expect || f.accepted.Num > 0 && now-f.heardIts <= forgetAfter {
+	if len(f.heard)+1 < f.expect || f.bound(now) {
 		return
 	}
 	all := []Member{f.self}

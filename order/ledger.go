@@ -12,8 +12,9 @@ type Ledger struct {
 	holder int      // may append record known+1
 	last   []uint64 // cut of record known
 
-	slots []slot   // by T modulo their number: records in (done, known], and later ones that await a hole's repair
-	cuts  []uint64 // one vector per slot: the cut up to known, the increase beyond it
+	slots []slot               // by T modulo their number: records in (done, known], and later ones that await a hole's repair
+	cuts  []uint64             // one vector per slot: the cut up to known, the increase beyond it
+	far   map[uint64]farRecord // later ones that find no slot
 
 	ord  uint64 // records 1..ord: everything they order has arrived here
 	done uint64 // records 1..done have been delivered
@@ -22,6 +23,13 @@ type Ledger struct {
 type slot struct {
 	t    uint64
 	next int
+}
+
+// farRecord is a record that takes memory of its own: how many slots there are
+// follows from the chain, not from the largest number that somebody claims.
+type farRecord struct {
+	next     int
+	increase []uint64
 }
 
 // NewLedger returns the empty order of a view of n members: rank 0, the oldest,
@@ -50,24 +58,53 @@ func (l *Ledger) Learn(t uint64, next int, add func(cut []uint64)) bool {
 	if t > l.done+l.limit {
 		return false
 	}
+	if _, held := l.far[t]; held {
+		return true
+	}
+	if t > l.known+1 && t-l.done >= uint64(len(l.slots)) {
+		r := farRecord{next, make([]uint64, l.n)}
+		add(r.increase)
+		l.keepFar(t, r)
+		return true
+	}
+	if increase, fresh := l.place(t, next); fresh {
+		add(increase)
+		l.extend()
+	}
+	return true
+}
+
+func (l *Ledger) keepFar(t uint64, r farRecord) {
+	if l.far == nil {
+		l.far = make(map[uint64]farRecord)
+	}
+	l.far[t] = r
+}
+
+// place gives record t a slot and returns its vector, of zeros; fresh is false
+// if it has one already.
+func (l *Ledger) place(t uint64, next int) (increase []uint64, fresh bool) {
 	for t-l.done >= uint64(len(l.slots)) {
 		l.grow()
 	}
 	i := t % uint64(len(l.slots))
 	if l.slots[i].t == t {
-		return true
+		return nil, false
 	}
 	l.slots[i] = slot{t, next}
-	increase := l.vector(i)
+	increase = l.vector(i)
 	clear(increase)
-	add(increase)
-	l.extend()
-	return true
+	return increase, true
 }
 
 // extend moves known over the records that follow it without a hole.
 func (l *Ledger) extend() {
 	for {
+		if r, ok := l.far[l.known+1]; ok {
+			increase, _ := l.place(l.known+1, r.next)
+			copy(increase, r.increase)
+			delete(l.far, l.known+1)
+		}
 		i := (l.known + 1) % uint64(len(l.slots))
 		if l.slots[i].t != l.known+1 {
 			return

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"cohort/internal/bench/load"
+	"cohort/internal/bench/member"
+	"cohort/internal/bench/run"
+	"cohort/membership"
+	"cohort/order"
+	"cohort/wire"
+)
+
+// runCmd is the flags of run.
+type runCmd struct {
+	Levels   []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast (FIFO), cbcast (causal), abcast (total), and safe- of each. Default: ${default}."`
+	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
+	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
+	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
+	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
+	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
+	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
+	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
+	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
+}
+
+// memberCmd has no flags: a member is told everything by its parent.
+type memberCmd struct{}
+
+const (
+	minDuration = 20 * time.Millisecond
+	udpOverhead = 28  // bytes of IPv4 and UDP header in each packet
+	minMTU      = 576 // what every IPv4 host must take; many members need more
+	maxMTU      = 65535
+	netnsMTU    = 1500
+)
+
+// plan turns flags into a plan. The error names the first flag that is wrong.
+func (c *runCmd) plan() (run.Plan, error) {
+	p := run.Plan{Levels: c.Levels, Sizes: c.Sizes, Duration: c.Duration, Load: c.Load, Network: c.Network}
+	if c.Network == "netns" && c.MTU == 0 {
+		c.MTU = netnsMTU
+	}
+	p.MTU = c.MTU
+	if err := c.check(); err != nil {
+		return p, err
+	}
+	for _, s := range c.Senders {
+		n := 1
+		if s == "all" {
+			n = c.Members
+		}
+		p.Senders = append(p.Senders, n)
+	}
+	return p, nil
+}
+
+func (c *runCmd) check() error {
+	for _, err := range []error{
+		each("levels", c.Levels, checkLevel),
+		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }),
+		each("senders", c.Senders, checkSenders),
+		flag("members", between(c.Members, 2, membership.MaxMembers, "processes")),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Duration < minDuration:
+		return fmt.Errorf("--duration: %v: want at least %v", c.Duration, minDuration)
+	case !(c.Load > 0):
+		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
+	case c.MTU != 0:
+		least := max(minMTU, wire.MinSegment(c.Members)+udpOverhead)
+		return flag("mtu", between(c.MTU, least, maxMTU, "bytes"))
+	}
+	return nil
+}
+
+// each checks the values of a list: good ones, at least one, none twice.
+func each[T comparable](name string, values []T, check func(T) error) error {
+	if len(values) == 0 {
+		return fmt.Errorf("--%s: want at least one value", name)
+	}
+	for i, v := range values {
+		if err := check(v); err != nil {
+			return flag(name, err)
+		}
+		if slices.Contains(values[:i], v) {
+			return fmt.Errorf("--%s: %v is there twice", name, v)
+		}
+	}
+	return nil
+}
+
+func flag(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("--%s: %w", name, err)
+}
+
+func checkLevel(s string) error {
+	l, err := order.Parse(s)
+	if s == member.Raw || err == nil && !l.IsSafeAll() && l.String() == s {
+		return nil
+	}
+	return fmt.Errorf("%q: want raw, fbcast, cbcast or abcast, or safe- before one of the last three", s)
+}
+
+func checkSenders(s string) error {
+	if s == "1" || s == "all" {
+		return nil
+	}
+	return fmt.Errorf("%q: want 1 or all", s)
+}
+
+func between(n, least, most int, unit string) error {
+	if n >= least && n <= most {
+		return nil
+	}
+	return fmt.Errorf("%d: want %d to %d %s", n, least, most, unit)
+}

@@ -1,0 +1,117 @@
+// Command vsbench shows what each ordering level costs on this machine: it runs
+// members as processes, measures throughput, latency and CPU time of each level
+// beside raw multicast, and checks while it measures that the order was kept.
+//
+// Exit status: 0 all was measured and every promise kept; 1 a level broke its
+// promise, or the run failed; 2 wrong flags; 130 interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"cohort/internal/bench/media"
+	"cohort/internal/bench/member"
+	"cohort/internal/bench/result"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit statuses.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// cli is the commands and their flags.
+type cli struct {
+	Run     runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
+	Member  memberCmd   `cmd:"" hidden:"" help:"Be one member of a bench, told what to do over standard input."`
+	Version versionFlag `help:"Print the version and exit."`
+}
+
+const description = `Shows what each ordering level costs on this machine.
+
+Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, or the run failed; 2 wrong flags; 130 interrupted.`
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// versionFlag prints the version and ends the program.
+type versionFlag bool
+
+// BeforeApply is called by kong when the flag is there.
+func (versionFlag) BeforeApply(k *kong.Kong) error {
+	fmt.Fprintln(k.Stdout, "vsbench", result.Build())
+	k.Exit(exitOK)
+	return nil
+}
+
+// exited is what kong panics with instead of ending the process.
+type exited int
+
+// execute is the program. It returns the exit status.
+func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	defer func() {
+		if code, ok := recover().(exited); ok {
+			status = int(code)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("vsbench"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Help(help), kong.Exit(func(code int) { panic(exited(code)) }),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return fail(stderr, exitUsage, err)
+	}
+	if command.Command() == "member" {
+		if err := member.Serve(context.Background(), stdin, stdout, media.Open); err != nil {
+			return fail(stderr, exitFailed, err)
+		}
+		return exitOK
+	}
+	plan, err := c.Run.plan()
+	if err != nil {
+		return fail(stderr, exitUsage, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err = c.Run.measure(ctx, plan, stdout, stderr)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return fail(stderr, exitInterrupted, errors.New("interrupted"))
+	case err != nil:
+		return fail(stderr, exitFailed, err)
+	}
+	return exitOK
+}
+
+// help prints the flags of the default command with those of the program: a
+// newcomer asks the program.
+func help(o kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	run, err := kong.Trace(ctx.Kong, []string{"run"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(ctx.Stdout)
+	return kong.DefaultHelpPrinter(o, run)
+}
+
+func fail(stderr io.Writer, status int, err error) int {
+	fmt.Fprintf(stderr, "vsbench: %v\n", err)
+	return status
+}

@@ -1,0 +1,219 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The members that a run starts are this test binary: vsbench starts itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == "member" || os.Getenv(asVsbench) != "") {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// asVsbench in the environment makes the test binary vsbench.
+const asVsbench = "TEST_AS_VSBENCH"
+
+func vsbench(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = execute(args, strings.NewReader(""), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+func TestWrongFlags(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"--levels fbcast,xbcast", `--levels: "xbcast": want raw, fbcast,`},
+		{"--levels safe-all-abcast", `--levels: "safe-all-abcast": want`},
+		{"--levels gbcast", `--levels: "gbcast": want`},
+		{"--levels raw,raw", "--levels: raw is there twice"},
+		{"--levels ", "--levels"},
+		{"--sizes 31", "--sizes: 31: want 32 to 16777216 bytes"},
+		{"--sizes 64,16777217", "--sizes: 16777217: want 32 to 16777216 bytes"},
+		{"--sizes 1k", "--sizes"},
+		{"--sizes 64,64", "--sizes: 64 is there twice"},
+		{"--members 1", "--members: 1: want 2 to 64 processes"},
+		{"--members 65", "--members: 65: want 2 to 64 processes"},
+		{"--members x", "--members"},
+		{"--senders 2", `--senders: "2": want 1 or all`},
+		{"--duration 19ms", "--duration: 19ms: want at least 20ms"},
+		{"--duration 5", "--duration"},
+		{"--load 0", "--load: 0: want more than 0 messages per second"},
+		{"--load NaN", "--load: NaN: want more than 0"},
+		{"--network wifi", "--network"},
+		{"--mtu 575", "--mtu: 575: want 576 to 65535 bytes"},
+		{"--mtu 576 --members 64", "--mtu: 576: want"},
+		{"--network netns --mtu 70000", "--mtu: 70000: want"},
+		{"--bogus", "unknown flag --bogus"},
+		{"ran", "ran"},
+	} {
+		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
+		if status != exitUsage {
+			t.Errorf("%s: exit status %d, want %d", c.args, status, exitUsage)
+		}
+		if !strings.HasPrefix(stderr, "vsbench: ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: standard error %q, want one line with %q", c.args, stderr, c.says)
+		}
+		if stdout != "" {
+			t.Errorf("%s: standard output %q", c.args, stdout)
+		}
+	}
+}
+
+func TestHelpExplainsEveryFlag(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"run", "-h"}} {
+		status, stdout, stderr := vsbench(args...)
+		if status != exitOK || stderr != "" {
+			t.Errorf("%q: exit status %d, standard error %q", args, status, stderr)
+		}
+		for _, flag := range []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--json"} {
+			_, after, ok := strings.Cut(stdout, "\n      "+flag+"=")
+			if !ok {
+				t.Errorf("%q does not list %s:\n%s", args, flag, stdout)
+				continue
+			}
+			help, _, _ := strings.Cut(after, "\n      --")
+			if !strings.Contains(help, "Default:") {
+				t.Errorf("%q: %s has no default:\n%s", args, flag, help)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if status, stdout, _ := vsbench("--version"); status != exitOK || !strings.HasPrefix(stdout, "vsbench ") || !strings.Contains(stdout, "go1.") {
+		t.Errorf("exit status %d, standard output %q", status, stdout)
+	}
+}
+
+type document struct {
+	Schema   int
+	Settings map[string]any
+	Members  []map[string]any
+	Rows     []map[string]any
+	Idle     []map[string]any
+}
+
+func parse(t *testing.T, b []byte) (d document) {
+	t.Helper()
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatalf("results are not JSON: %v\n%s", err, b)
+	}
+	return d
+}
+
+func TestRunOnLoopback(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "r.json")
+	status, stdout, stderr := vsbench("--levels", "raw,safe-abcast", "--sizes", "64", "--senders", "all", "--duration", "200ms", "--json", path)
+	if status != exitOK {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	if !strings.Contains(stdout, "safe-abcast") || !strings.Contains(stderr, "[4/4]") || !strings.Contains(stderr, path) {
+		t.Errorf("standard output\n%s\nstandard error\n%s", stdout, stderr)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := parse(t, b)
+	if len(d.Rows) != 2 || len(d.Idle) != 2 || len(d.Members) != 3 {
+		t.Fatalf("%d rows, %d idle, %d members; want 2, 2, 3", len(d.Rows), len(d.Idle), len(d.Members))
+	}
+	r := d.Rows[1]
+	if r["level"] != "safe-abcast" || r["senders"] != 3.0 || r["verified"] != true || r["network"] != "loopback" || r["ratio_raw"] == nil || r["ratio_fbcast"] != nil {
+		t.Errorf("row %v", r)
+	}
+	if r["msgs_per_s"].(float64) <= 0 || r["p50_us"].(float64) <= 0 || r["cpu_us_per_msg"].(float64) <= 0 {
+		t.Errorf("row %v measured nothing", r)
+	}
+}
+
+func TestJSONOnStandardOutput(t *testing.T) {
+	status, stdout, stderr := vsbench("run", "--levels=fbcast", "--sizes=4096", "--senders=1", "--members=2", "--duration=100ms", "--mtu=1500", "--json=-")
+	if status != exitOK {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	d := parse(t, []byte(stdout))
+	if len(d.Rows) != 1 || d.Rows[0]["members"] != 2.0 || d.Rows[0]["size_bytes"] != 4096.0 {
+		t.Errorf("rows %v", d.Rows)
+	}
+	if segment := d.Members[0]["engine"].(map[string]any)["segment"]; segment != 1472.0 {
+		t.Errorf("segment %v at --mtu 1500, want 1472", segment)
+	}
+	if !strings.Contains(stderr, "x fbcast") {
+		t.Errorf("no table on standard error:\n%s", stderr)
+	}
+}
+
+// start starts vsbench as a process of its own and waits for its first row.
+func start(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asVsbench+"=1")
+	cmd.Dir = t.TempDir()
+	stderr = &bytes.Buffer{}
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, stderr
+}
+
+func TestInterrupt(t *testing.T) {
+	cmd, stderr := start(t, "--levels", "fbcast", "--duration", "1m")
+	children := waitForChildren(t, cmd.Process.Pid, 3)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit status %d, want %d: %s", code, exitInterrupted, stderr)
+	}
+	if !strings.Contains(stderr.String(), "vsbench: interrupted\n") {
+		t.Errorf("standard error %q", stderr)
+	}
+	for _, pid := range children {
+		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+			t.Errorf("member %d still runs: %v", pid, err)
+		}
+	}
+}
+
+func TestKilledMemberFailsTheRun(t *testing.T) {
+	cmd, stderr := start(t, "--levels", "fbcast", "--duration", "1m")
+	children := waitForChildren(t, cmd.Process.Pid, 3)
+	if err := syscall.Kill(children[1], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit status %d, want %d", code, exitFailed)
+	}
+	if s := stderr.String(); !strings.Contains(s, "ended before it answered") || !strings.Contains(s, "signal: killed") {
+		t.Errorf("standard error %q does not say that a member was killed", s)
+	}
+}
+
+func waitForChildren(t *testing.T, pid, n int) []int {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if c := children(pid); len(c) == n {
+			time.Sleep(500 * time.Millisecond) // let them get to work
+			slices.Sort(c)
+			return c
+		}
+	}
+	t.Fatalf("vsbench did not start %d members", n)
+	return nil
+}

@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestCloseDrains: what was sent before Close, the others deliver.
+func TestCloseDrains(t *testing.T) {
+	for _, l := range []Level{FIFO, Causal, Total, Total.Safe(), Total.SafeAll()} {
+		t.Run(l.String(), func(t *testing.T) {
+			nodes := openRing(t, 3, nil)
+			var seqs [3]sequence
+			groups := joinAll(t, nodes, "drain", func(i int) Handler { seqs[i].t = t; return &seqs[i] })
+			const many = 3000
+			for k := range many {
+				if err := groups[1].Send(patient(t), l, numbered(k, 500)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := nodes[1].Close(); err != nil {
+				t.Fatal(err)
+			}
+			if n := seqs[1].next.Load(); n != many {
+				t.Errorf("the member that closed delivered %d itself, want %d", n, many)
+			}
+			for i := range seqs {
+				eventually(t, fmt.Sprint("all delivered at ", i), func() bool { return seqs[i].next.Load() == many })
+			}
+		})
+	}
+}
+
+// TestCloseWhileSendersWait: they get ErrClosed, whatever they wait for.
+func TestCloseWhileSendersWait(t *testing.T) {
+	nodes := openRing(t, 2, func(_ int, c *Config) { c.SubmitRing = 1 << 16 })
+	b := newBlocker(t)
+	groups := joinAll(t, nodes, "waiting", func(i int) Handler {
+		return HandlerFunc(func(*Message) {
+			if i == 1 {
+				b.wait()
+			}
+		})
+	})
+	g, ctx := groups[0], patient(t)
+	standStill(t, g, b)
+	var sent atomic.Int64
+	errs := make(chan error, 7)
+	for i := range 4 {
+		go func() {
+			for {
+				if err := g.Send(ctx, FIFO, make([]byte, 100+i*9000)); err != nil { // the last ones do not fit the ring
+					errs <- err
+					return
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	go func() { _, err := g.Ask(ctx, FIFO, nil, All); errs <- err }()
+	go func() {
+		_, err := nodes[0].Join(ctx, "other", HandlerFunc(func(*Message) {}))
+		errs <- err
+	}()
+	go func() { errs <- g.Leave(ctx) }()
+	steadily(t, "senders", sent.Load)
+	start := time.Now()
+	if err := nodes[0].Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > closeDrain+2*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	for range cap(errs) {
+		select {
+		case err := <-errs:
+			if !errors.Is(err, ErrClosed) {
+				t.Errorf("%v, want ErrClosed", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("somebody still waits for a node that is closed")
+		}
+	}
+}
+
+func TestCloseAgain(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.Join(context.Background(), "late", HandlerFunc(func(*Message) {})); !errors.Is(err, ErrClosed) {
+		t.Errorf("Join after Close: %v, want ErrClosed", err)
+	}
+}
+
+// TestNoHandlerAfterClose: also one that is queued has ended when Close returns.
+func TestNoHandlerAfterClose(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	var closed atomic.Bool
+	var late, count atomic.Int64
+	g := joinAll(t, []*Node{n}, "queued", func(int) Handler {
+		return Queued(HandlerFunc(func(*Message) {
+			time.Sleep(5 * time.Millisecond)
+			if closed.Load() {
+				late.Add(1)
+			}
+			count.Add(1)
+		}), 0)
+	})[0]
+	for range 20 {
+		if err := g.Send(patient(t), FIFO, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed.Store(true)
+	time.Sleep(50 * time.Millisecond)
+	if late.Load() > 0 || count.Load() != 20 {
+		t.Errorf("%d messages handled, want 20; %d of them after Close", count.Load(), late.Load())
+	}
+}
+
+// TestNothingLeft opens and closes rings and counts goroutines and descriptors.
+func TestNothingLeft(t *testing.T) {
+	round := func() {
+		nodes := openRing(t, 2, nil)
+		groups := joinAll(t, nodes, "left", func(int) Handler { return Queued(HandlerFunc(func(*Message) {}), 0) })
+		for range 100 {
+			if err := groups[0].Send(patient(t), Total, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeAll(t, nodes)
+	}
+	round() // what the runtime opens for itself, it keeps
+	files, goroutines := openFiles(), runtime.NumGoroutine()
+	for range 3 {
+		round()
+	}
+	if n := openFiles(); n != files {
+		t.Errorf("%d descriptors before, %d after", files, n)
+	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// TestCloseUnderLoad closes a ring in which everybody sends.
+func TestCloseUnderLoad(t *testing.T) {
+	for range 3 {
+		nodes := openRing(t, 3, nil)
+		groups := joinAll(t, nodes, "load", func(int) Handler { return HandlerFunc(func(*Message) {}) })
+		var wg sync.WaitGroup
+		for i, g := range groups {
+			for k := range 2 {
+				wg.Go(func() {
+					for {
+						err := g.Send(context.Background(), allLevels[i*2+k], make([]byte, 64+k*200_000))
+						if errors.Is(err, ErrClosed) {
+							return
+						}
+						if err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+		closeAll(t, nodes)
+		wg.Wait()
+	}
+}

@@ -1,0 +1,198 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"cohort/engine"
+)
+
+// openTwo opens two nodes of one cluster in this process, and keeps clear of other
+// processes that do the same. Programs open one each, of a cluster that they share.
+func openTwo(ctx context.Context, cluster string) (nodes [2]*engine.Node) {
+	cluster = fmt.Sprint(cluster, os.Getpid())
+	var wg sync.WaitGroup
+	for i := range nodes {
+		wg.Go(func() {
+			var err error
+			nodes[i], err = engine.Open(ctx, engine.Config{
+				Cluster: cluster, Interface: "lo", Expect: 2, Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	wg.Wait()
+	return nodes
+}
+
+func closeBoth(nodes [2]*engine.Node) {
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		wg.Go(func() {
+			if err := n.Close(); err != nil {
+				log.Print(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A node alone: its group's messages come back to itself.
+func ExampleOpen() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	node, err := engine.Open(ctx, engine.Config{
+		Cluster: "example-open", Interface: "lo", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	group, err := node.Join(ctx, "greetings", engine.HandlerFunc(func(m *engine.Message) {
+		fmt.Printf("%v from %d: %s\n", m.Level, m.Sender, m.Payload)
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := group.Send(ctx, engine.Total, []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	if err := node.Close(); err != nil { // waits for what was sent
+		log.Fatal(err)
+	}
+	// Output: abcast from 0: hello
+}
+
+// One goroutine sends at each level; the other member gets the messages in the
+// order sent.
+func ExampleGroup_Send() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	nodes := openTwo(ctx, "example-send")
+	defer closeBoth(nodes)
+
+	levels := []engine.Level{
+		engine.FIFO, engine.Causal, engine.Total,
+		engine.FIFO.Safe(), engine.Causal.Safe(), engine.Total.Safe(), engine.Total.SafeAll(),
+	}
+	arrived := make(chan struct{})
+	print := engine.HandlerFunc(func(m *engine.Message) {
+		fmt.Printf("%s\n", m.Payload)
+		if m.Level == engine.Total.SafeAll() {
+			close(arrived)
+		}
+	})
+	silent := engine.HandlerFunc(func(*engine.Message) {})
+
+	if _, err := nodes[1].Join(ctx, "levels", print); err != nil {
+		log.Fatal(err)
+	}
+	group, err := nodes[0].Join(ctx, "levels", silent)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, l := range levels {
+		if err := group.Send(ctx, l, []byte(l.String())); err != nil {
+			log.Fatal(err)
+		}
+	}
+	<-arrived
+	// Output:
+	// fbcast
+	// cbcast
+	// abcast
+	// safe-fbcast
+	// safe-cbcast
+	// safe-abcast
+	// safe-all-abcast
+}
+
+// Every member answers; the asker is a member too.
+func ExampleGroup_Ask() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	nodes := openTwo(ctx, "example-ask")
+	defer closeBoth(nodes)
+
+	both := make(chan struct{}) // closed when the asker's view of the group has both
+	var group *engine.Group
+	for _, n := range []*engine.Node{nodes[1], nodes[0]} {
+		g, err := n.Join(ctx, "sums", answerer{rank: n.Rank(), both: both, asks: n == nodes[0]})
+		if err != nil {
+			log.Fatal(err)
+		}
+		group = g
+	}
+	<-both
+	replies, err := group.Ask(ctx, engine.Causal, []byte("how much?"), engine.All)
+	if err != nil {
+		log.Fatal(err)
+	}
+	slices.SortFunc(replies, func(a, b engine.Reply) int { return a.Sender - b.Sender })
+	for _, r := range replies {
+		fmt.Printf("%d: %s\n", r.Sender, r.Payload)
+	}
+	// Output:
+	// 0: 100
+	// 1: 101
+}
+
+// answerer is a Handler that replies with a number.
+type answerer struct {
+	rank int
+	both chan struct{}
+	asks bool
+}
+
+func (a answerer) Deliver(m *engine.Message) {
+	if m.Asked() {
+		if err := m.Reply(fmt.Appendf(nil, "%d", 100+a.rank)); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+func (a answerer) View(v engine.GroupView) {
+	if a.asks && len(v.Ranks) == 2 {
+		close(a.both)
+	}
+}
+
+// A handler that takes its time, on a goroutine of its own. It keeps a payload
+// beyond the call.
+func ExampleQueued() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	node, err := engine.Open(ctx, engine.Config{
+		Cluster: "example-queued", Interface: "lo", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var kept [][]byte
+	slow := engine.HandlerFunc(func(m *engine.Message) {
+		time.Sleep(time.Millisecond)
+		kept = append(kept, m.Retain())
+	})
+	group, err := node.Join(ctx, "work", engine.Queued(slow, 1<<20))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i := range 3 {
+		if err := group.Send(ctx, engine.FIFO, fmt.Appendf(nil, "job %d", i)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := node.Close(); err != nil { // the queue is worked off first
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", kept)
+	// Output: [job 0 job 1 job 2]
+}

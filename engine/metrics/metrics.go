@@ -1,0 +1,102 @@
+// Package metrics shows a node's counters to Prometheus. It stands apart from
+// package engine so that a program that does not want Prometheus does not link it.
+package metrics
+
+import (
+	"cohort/engine"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Source is where the numbers come from: an [engine.Node].
+type Source interface {
+	Stats() engine.Stats
+}
+
+// New returns a collector of the node's counters, cohort_*_total, and levels,
+// cohort_*_bytes. Each scrape reads the counters once, as of the end of the
+// loop's last turn, and does not hold up the loop. labels are on every metric and
+// may be nil; where a program has several nodes they must differ, for example by
+// prometheus.Labels{"cluster": "orders", "name": "anna"}. A node that has been
+// closed keeps its last numbers: unregister the collector to be rid of them.
+func New(node Source, labels prometheus.Labels) prometheus.Collector {
+	c := &collector{node: node, descs: make([]*prometheus.Desc, len(metrics))}
+	for i, m := range metrics {
+		c.descs[i] = prometheus.NewDesc("cohort_"+m.name, m.help, nil, labels)
+	}
+	return c
+}
+
+type collector struct {
+	node  Source
+	descs []*prometheus.Desc // in the order of metrics
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.node.Stats()
+	for i, m := range metrics {
+		out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, float64(m.value(&s)))
+	}
+}
+
+// metric is one number of engine.Stats.
+type metric struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      func(*engine.Stats) uint64
+}
+
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+)
+
+var metrics = []metric{
+	{"messages_sent_total", "Messages that this node put into packets.", counter, func(s *engine.Stats) uint64 { return s.MessagesSent }},
+	{"messages_delivered_total", "Messages of the ring delivered here, whether or not this node is in their group.", counter, func(s *engine.Stats) uint64 { return s.MessagesDelivered }},
+	{"packets_sent_total", "Packets of this node's stream sent, repeats not counted.", counter, func(s *engine.Stats) uint64 { return s.PacketsSent }},
+	{"packets_received_total", "Packets of others' streams received, repeats included.", counter, func(s *engine.Stats) uint64 { return s.PacketsReceived }},
+	{"sent_bytes_total", "Bytes of the packets sent.", counter, func(s *engine.Stats) uint64 { return s.BytesSent }},
+	{"received_bytes_total", "Bytes of the packets received.", counter, func(s *engine.Stats) uint64 { return s.BytesReceived }},
+
+	{"rows_sent_total", "Acknowledgements sent in packets of their own.", counter, func(s *engine.Stats) uint64 { return s.RowsSent }},
+	{"rows_riding_total", "Acknowledgements sent in data packets.", counter, func(s *engine.Stats) uint64 { return s.RowsRiding }},
+	{"records_total", "Ordering records learnt, this node's own included.", counter, func(s *engine.Stats) uint64 { return s.Records }},
+	{"announcements_total", "Times that this node announced its last packet because others had not acknowledged it.", counter, func(s *engine.Stats) uint64 { return s.Announcements }},
+	{"pauses_total", "Times that this node asked the senders to pause because it had too much undelivered.", counter, func(s *engine.Stats) uint64 { return s.Pauses }},
+
+	{"naks_sent_total", "Requests for missing packets sent.", counter, func(s *engine.Stats) uint64 { return s.NAKsSent }},
+	{"naks_received_total", "Requests for missing packets received.", counter, func(s *engine.Stats) uint64 { return s.NAKsReceived }},
+	{"retransmitted_packets_total", "Packets sent again, this node's and others'.", counter, func(s *engine.Stats) uint64 { return s.Retransmitted }},
+	{"repaired_packets_total", "Packets received after a later one of the same sender.", counter, func(s *engine.Stats) uint64 { return s.Repaired }},
+	{"duplicate_packets_total", "Packets received that were here already.", counter, func(s *engine.Stats) uint64 { return s.Duplicates }},
+	{"beyond_window_packets_total", "Packets dropped because they were too far ahead to be kept.", counter, func(s *engine.Stats) uint64 { return s.BeyondWindow }},
+	{"kernel_dropped_packets_total", "Packets, or whole trains of them, that found the receive buffer full.", counter, func(s *engine.Stats) uint64 { return s.DroppedByKernel }},
+
+	{"bad_packets_total", "Malformed packets dropped, those with a wrong checksum included.", counter, func(s *engine.Stats) uint64 { return s.BadPackets }},
+	{"bad_checksum_packets_total", "Packets dropped for a wrong checksum.", counter, func(s *engine.Stats) uint64 { return s.BadChecksum }},
+	{"bad_frames_total", "Malformed messages dropped out of intact packets.", counter, func(s *engine.Stats) uint64 { return s.BadFrames }},
+	{"bad_beacons_total", "Packets dropped that were no beacons, while the view was forming or in the guise of one.", counter, func(s *engine.Stats) uint64 { return s.BadBeacons }},
+	{"other_version_packets_total", "Packets dropped for another version of the wire format.", counter, func(s *engine.Stats) uint64 { return s.OtherVersion }},
+	{"other_cluster_packets_total", "Packets dropped for another cluster on the same multicast group.", counter, func(s *engine.Stats) uint64 { return s.OtherCluster }},
+	{"other_view_packets_total", "Packets dropped for another view of the same cluster.", counter, func(s *engine.Stats) uint64 { return s.OtherView }},
+
+	{"trains_sent_total", "Trains of packets handed to the kernel.", counter, func(s *engine.Stats) uint64 { return s.TrainsSent }},
+	{"trains_received_total", "Trains of packets taken from the kernel.", counter, func(s *engine.Stats) uint64 { return s.TrainsReceived }},
+	{"send_calls_total", "System calls that send.", counter, func(s *engine.Stats) uint64 { return s.SendCalls }},
+	{"receive_calls_total", "System calls that receive.", counter, func(s *engine.Stats) uint64 { return s.RecvCalls }},
+	{"send_errors_total", "Trains that the network refused.", counter, func(s *engine.Stats) uint64 { return s.SendErrors }},
+	{"loop_sleeps_total", "Times that the loop slept in the kernel for want of work.", counter, func(s *engine.Stats) uint64 { return s.Wakeups }},
+	{"loop_naps_total", "Times that the busy loop let work gather for some tens of microseconds.", counter, func(s *engine.Stats) uint64 { return s.Naps }},
+
+	{"slab_bytes", "Packet memory in use.", gauge, func(s *engine.Stats) uint64 { return s.SlabBytes }},
+	{"held_bytes", "Packet memory that holds what has been received and not delivered.", gauge, func(s *engine.Stats) uint64 { return s.HeldBytes }},
+}

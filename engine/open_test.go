@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"cohort/iomulticast"
+	"cohort/membership"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		kind error
+		want string // in the message
+	}{
+		{"no interface", Config{}, ErrConfig, "Interface"},
+		{"unknown interface", Config{Interface: "nosuch7"}, iomulticast.ErrInterface, "nosuch7"},
+		{"negative members", Config{Interface: "lo", Expect: -1}, ErrConfig, "-1"},
+		{"too many members", Config{Interface: "lo", Expect: membership.MaxMembers + 1}, ErrConfig, "65"},
+		{"long name", Config{Interface: "lo", Name: strings.Repeat("n", 65)}, ErrConfig, "65 bytes"},
+		{"small ring", Config{Interface: "lo", SubmitRing: 1000}, ErrConfig, "1000"},
+		{"negative ring", Config{Interface: "lo", SubmitRing: -1}, ErrConfig, "-1"},
+		{"small limit", Config{Interface: "lo", HoldLimit: 1000}, ErrConfig, "1000"},
+		{"group", Config{Interface: "lo", Group: netip.MustParseAddrPort("10.0.0.1:7000")}, iomulticast.ErrGroup, "10.0.0.1"},
+		{"TTL", Config{Interface: "lo", TTL: 256}, iomulticast.ErrOption, "256"},
+		{"segment", Config{Interface: "lo", Segment: 100}, iomulticast.ErrOption, "100"},
+		{"trains", Config{Interface: "lo", Trains: 9}, iomulticast.ErrOption, "9"},
+		{"loss", Config{Interface: "lo", Faults: iomulticast.Faults{Loss: 1.5}}, iomulticast.ErrOption, "1.5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, err := Open(patient(t), c.cfg)
+			if err == nil {
+				_ = n.Close()
+				t.Fatal("opened")
+			}
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q with %s in it", err, c.kind, c.want)
+			}
+		})
+	}
+}
+
+func TestOpenTellsWhoIsMissing(t *testing.T) {
+	cluster := fmt.Sprintf("missing-%x", rand.Uint64())
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	errs := make(chan error, 2)
+	for _, name := range []string{"anna", "bert"} {
+		go func() {
+			_, err := Open(ctx, Config{Cluster: cluster, Name: name, Interface: "lo", Expect: 3})
+			errs <- err
+		}()
+	}
+	for range 2 {
+		err := <-errs
+		if !errors.Is(err, ErrNoView) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%v, want ErrNoView and the context's error", err)
+		}
+		for _, want := range []string{"2 of 3", "anna", "bert"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not tell %q", err, want)
+			}
+		}
+	}
+}
+
+func TestOpenTellsOfOtherExpectations(t *testing.T) {
+	cluster := fmt.Sprintf("differ-%x", rand.Uint64())
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	errs := make(chan error, 2)
+	for _, expect := range []int{2, 3} {
+		go func() {
+			_, err := Open(ctx, Config{Cluster: cluster, Name: fmt.Sprint("wants", expect), Interface: "lo", Expect: expect})
+			errs <- err
+		}()
+	}
+	for range 2 {
+		if err := <-errs; !errors.Is(err, ErrNoView) || !strings.Contains(err.Error(), "expects") {
+			t.Errorf("%v, want ErrNoView that tells of the difference", err)
+		}
+	}
+}
+
+// TestFourthIsTold: whoever comes after the view has formed learns why nothing happens.
+func TestFourthIsTold(t *testing.T) {
+	nodes := openRing(t, 3, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	_, err := Open(ctx, Config{Cluster: nodes[0].cfg.Cluster, Name: "fourth", Interface: "lo", Expect: 3})
+	if !errors.Is(err, ErrNoView) || !strings.Contains(err.Error(), "without this node") {
+		t.Errorf("%v, want ErrNoView that tells that the ring has formed without this node", err)
+	}
+}
+
+func TestOpenWithEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("too late")
+	cancel(why)
+	for range 20 {
+		n, err := Open(ctx, Config{Cluster: t.Name(), Interface: "lo", Expect: 2})
+		if n != nil || !errors.Is(err, why) {
+			t.Fatalf("%v and %v, want the context's cause", n, err)
+		}
+	}
+}
+
+func TestViewIsTheSameEverywhere(t *testing.T) {
+	nodes := openRing(t, 5, nil)
+	seen := map[int]bool{}
+	for _, n := range nodes {
+		v := n.View()
+		if v.Key() != nodes[0].View().Key() || len(v.Members) != 5 {
+			t.Errorf("view %+v, want that of the first node, %+v", v, nodes[0].View())
+		}
+		if v.Members[n.Rank()].Name != n.cfg.Name || seen[n.Rank()] {
+			t.Errorf("%s has rank %d, which is %s", n.cfg.Name, n.Rank(), v.Members[n.Rank()].Name)
+		}
+		seen[n.Rank()] = true
+	}
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"cohort/engine"
+	"cohort/membership"
+)
+
+// printer prints what is delivered.
+type printer struct {
+	members []membership.Member // by rank
+	got     int
+	want    int
+	all     chan struct{} // closed when the messages that are wanted have come
+	joined  chan struct{} // closed when all members of the ring are in the group
+}
+
+// Deliver prints a message.
+func (p *printer) Deliver(m *engine.Message) {
+	fmt.Printf("%s by %s: %s\n", m.Level, p.members[m.Sender].Name, m.Payload)
+	if p.got++; p.got == p.want {
+		close(p.all)
+	}
+}
+
+// View prints who is in the group.
+func (p *printer) View(v engine.GroupView) {
+	fmt.Printf("%d of %d in %s\n", len(v.Members), len(p.members), v.Group)
+	if len(v.Members) == len(p.members) && len(v.Joined) > 0 {
+		close(p.joined)
+	}
+}

@@ -1,0 +1,115 @@
+package load
+
+import (
+	"testing"
+	"time"
+
+	"cohort/internal/bench/check"
+	"cohort/internal/bench/clock"
+)
+
+// read puts a message's stamp together again.
+func read(b []byte) (Stamp, bool) {
+	if !Whole(b) {
+		return Stamp{}, false
+	}
+	return Stamp{Seq: Seq(b), Due: Due(b), Claim: Claim(b), Sender: From(b), Row: Row(b), Last: Last(b)}, true
+}
+
+func TestStampRoundTrip(t *testing.T) {
+	for _, size := range []int{MinSize, MinSize + 1, MinSize + tailSize, 1024, MaxSize} {
+		want := Stamp{Seq: 1<<40 + 7, Due: 123456789, Claim: check.Claim{Of: 63, Count: 1 << 33}, Sender: 62, Row: 65535, Last: true}
+		b := make([]byte, size)
+		want.Put(b)
+		got, ok := read(b)
+		if !ok || got != want {
+			t.Errorf("%d bytes: got %+v, %v; want %+v", size, got, ok, want)
+		}
+	}
+}
+
+func TestMangledMessagesAreNoticed(t *testing.T) {
+	b := make([]byte, 100)
+	(&Stamp{Seq: 5, Sender: 1}).Put(b)
+	if _, ok := read(b[:99]); ok {
+		t.Error("a message cut short was believed")
+	}
+	if _, ok := read(b[:MinSize-1]); ok {
+		t.Error("a message shorter than a stamp was believed")
+	}
+	b[99] ^= 1
+	if _, ok := read(b); ok {
+		t.Error("a message with another one's end was believed")
+	}
+}
+
+func TestFloodEndsWithOneLastMessage(t *testing.T) {
+	s := NewFlood(Sender{Rank: 2, Row: 9, Size: 64, After: 100, Senders: 3})
+	s.Stop()
+	var got []Stamp
+	for s.Due() != clock.Never {
+		if s.Due() != 0 {
+			t.Fatalf("a flood's message is due at %d, want at once", s.Due())
+		}
+		m, ok := read(s.Next())
+		if !ok {
+			t.Fatal("made a mangled message")
+		}
+		got = append(got, m)
+	}
+	if len(got) != 2 || got[0].Seq != 101 || got[0].Last || got[1].Seq != 102 || !got[1].Last || s.Sent() != 2 {
+		t.Errorf("stopped at once it sent %+v, want messages 101 and 102, of which only 102 is the last", got)
+	}
+	if got[0].Sender != 2 || got[0].Row != 9 {
+		t.Errorf("stamp %+v", got[0])
+	}
+}
+
+func TestPacedScheduleIgnoresStalls(t *testing.T) {
+	start := clock.Now() - int64(time.Hour) // the sender was stalled for an hour
+	s := NewPaced(Sender{Size: 64, Senders: 1}, start, time.Millisecond, 5)
+	for i := range int64(5) {
+		due := s.Due()
+		m, _ := read(s.Next())
+		if want := start + i*1_000_000; due != want || m.Due != want {
+			t.Errorf("message %d is due at %d and says %d, want %d", i, due, m.Due, want)
+		}
+		if m.Last != (i == 4) {
+			t.Errorf("message %d: last is %v", i, m.Last)
+		}
+	}
+	if s.Due() != clock.Never {
+		t.Error("it does not end")
+	}
+}
+
+func TestLoneIsStampedWhenMade(t *testing.T) {
+	before := clock.Now()
+	s := NewLone(Sender{Size: 64, Senders: 1}, before-int64(time.Hour), time.Millisecond, 1)
+	if m, _ := read(s.Next()); m.Due < before || m.Due > clock.Now() {
+		t.Errorf("stamped %d, want a time after %d", m.Due, before)
+	}
+}
+
+func TestClaimsTellThePast(t *testing.T) {
+	p := NewPast(2)
+	p.Set(0, 11)
+	p.Set(1, 22)
+	s := NewPaced(Sender{Size: 64, Senders: 2, Past: p}, 0, 0, 4)
+	seen := map[int]uint64{}
+	for s.Due() != clock.Never {
+		m, _ := read(s.Next())
+		seen[m.Claim.Of] = m.Claim.Count
+	}
+	if len(seen) != 2 || seen[0] != 11 || seen[1] != 22 {
+		t.Errorf("claims %v, want 11 of member 0 and 22 of member 1", seen)
+	}
+}
+
+func BenchmarkFlood(b *testing.B) {
+	s := NewFlood(Sender{Size: 64, Senders: 3, Past: NewPast(3)})
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Next()
+	}
+}

@@ -1,0 +1,78 @@
+// Package load makes what the bench sends: messages that say when they should
+// have been sent, by whom, and what their sender had seen before.
+package load
+
+import (
+	"encoding/binary"
+
+	"cohort/internal/bench/check"
+)
+
+// Sizes of messages, in bytes.
+const (
+	MinSize = 32
+	MaxSize = 16 << 20
+)
+
+// tailSize is the bytes at the end of a message that repeat its sequence number,
+// so that fragments put together wrongly are noticed.
+const tailSize = 8
+
+// Stamp is what the bench writes at the start of each message.
+type Stamp struct {
+	Seq    uint64 // of its sender in this row, from 1
+	Due    int64  // when it should have been sent, ns of package clock
+	Claim  check.Claim
+	Sender int
+	Row    uint16 // counts rows, so that messages of an earlier one are noticed
+	Last   bool   // the sender's last of this phase
+}
+
+var le = binary.LittleEndian
+
+// Put writes the stamp into b, which is a whole message.
+func (s *Stamp) Put(b []byte) {
+	_ = b[MinSize-1]
+	le.PutUint64(b, s.Seq)
+	le.PutUint64(b[8:], uint64(s.Due))
+	le.PutUint64(b[16:], s.Claim.Count)
+	b[24], b[25] = byte(s.Sender), byte(s.Claim.Of)
+	le.PutUint16(b[26:], s.Row)
+	size := uint32(len(b)-1) << 1
+	if s.Last {
+		size |= 1
+	}
+	le.PutUint32(b[28:], size)
+	if len(b) >= MinSize+tailSize {
+		le.PutUint64(b[len(b)-tailSize:], s.Seq)
+	}
+}
+
+// Whole tells whether b is a message as Put left it: its stamp may then be read.
+func Whole(b []byte) bool {
+	if len(b) < MinSize || int(le.Uint32(b[28:])>>1)+1 != len(b) {
+		return false
+	}
+	return len(b) < MinSize+tailSize || le.Uint64(b[len(b)-tailSize:]) == le.Uint64(b)
+}
+
+// The parts of a whole message's stamp, one by one: a receiver needs them all for
+// few messages.
+
+// Seq returns Stamp.Seq.
+func Seq(b []byte) uint64 { return le.Uint64(b) }
+
+// Due returns Stamp.Due.
+func Due(b []byte) int64 { return int64(le.Uint64(b[8:])) }
+
+// Claim returns Stamp.Claim.
+func Claim(b []byte) check.Claim { return check.Claim{Of: int(b[25]), Count: le.Uint64(b[16:])} }
+
+// From returns Stamp.Sender.
+func From(b []byte) int { return int(b[24]) }
+
+// Row returns Stamp.Row.
+func Row(b []byte) uint16 { return le.Uint16(b[26:]) }
+
+// Last returns Stamp.Last.
+func Last(b []byte) bool { return b[28]&1 != 0 }

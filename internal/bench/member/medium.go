@@ -1,0 +1,40 @@
+package member
+
+import (
+	"context"
+
+	"cohort/internal/bench/load"
+)
+
+// Sink takes a message that a medium delivered, borrowed until it returns. from
+// is whom the medium names as its sender. It is called by one goroutine at a time.
+type Sink func(from int, message []byte)
+
+// Losses counts since the medium was opened.
+type Losses struct {
+	Dropped       uint64 // packets that found a receive buffer full
+	Retransmitted uint64 // packets sent again
+}
+
+// Medium carries messages from each member to all, itself included.
+type Medium interface {
+	// Begin prepares for a row. Nothing is in flight.
+	Begin(Row) error
+	// Send sends what src makes, when it is due, and returns when the last
+	// message has been handed over.
+	Send(ctx context.Context, src *load.Source) error
+	// Losses may be called after Close. It sees all deliveries made before.
+	Losses() Losses
+}
+
+// Media is what a member opened.
+type Media interface {
+	Opened() Opened
+	// For returns the medium of a row. The error names a level that was not opened.
+	For(Row) (Medium, error)
+	// Close ends all deliveries before it returns. It may be called again.
+	Close() error
+}
+
+// Opener opens media that deliver to sink.
+type Opener func(ctx context.Context, o Open, sink Sink) (Media, error)

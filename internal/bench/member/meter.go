@@ -1,0 +1,107 @@
+package member
+
+import (
+	"sync/atomic"
+
+	"cohort/internal/bench/check"
+	"cohort/internal/bench/clock"
+	"cohort/internal/bench/load"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Latencies are recorded in ns up to a minute, to three digits.
+const (
+	maxLatency = 60_000_000_000
+	digits     = 3
+)
+
+// In a flood, counts are published each 32 deliveries: a published counter costs
+// more than all other work on a message, and a claim may be a little old.
+const floodMask = 32 - 1
+
+// meter is where media deliver to. Phases follow each other in it.
+type meter struct{ now atomic.Pointer[phase] }
+
+func (m *meter) deliver(from int, message []byte) {
+	if p := m.now.Load(); p != nil {
+		p.deliver(from, message)
+	}
+}
+
+// phase counts, times and checks the deliveries of one phase. Its plain fields
+// belong to the delivering goroutine until done is closed or the media are.
+type phase struct {
+	row     Row
+	checked bool
+	log     *check.Log // of the row
+	past    *load.Past // of the row
+	mask    uint64     // publish when count&mask is 0
+	hist    *hdrhistogram.Histogram
+
+	count       uint64
+	first, last int64
+	ended       int           // senders whose last message came
+	done        chan struct{} // closed when all senders' have
+
+	progress atomic.Uint64
+}
+
+func newPhase(row Row, kind Kind, log *check.Log, past *load.Past) *phase {
+	p := &phase{row: row, checked: row.Level != Raw, log: log, past: past, done: make(chan struct{})}
+	if kind == Flood {
+		p.mask = floodMask
+	} else {
+		p.hist = hdrhistogram.New(1, maxLatency, digits)
+	}
+	return p
+}
+
+func (p *phase) deliver(from int, message []byte) {
+	if !load.Whole(message) {
+		p.log.Stray(check.Mangled, from, 0)
+		return
+	}
+	if p.count == 0 {
+		p.first = clock.Now()
+	}
+	p.count++
+	if p.checked {
+		p.check(from, message)
+	}
+	// A sender's delivery to itself crosses no network: it would flatter.
+	if p.hist != nil && load.From(message) != p.row.Self {
+		_ = p.hist.RecordValue(min(max(clock.Now()-load.Due(message), 1), maxLatency))
+	}
+	if last := load.Last(message); p.count&p.mask == 0 || last {
+		p.publish(last)
+	}
+}
+
+func (p *phase) check(from int, message []byte) {
+	sender, seq := load.From(message), load.Seq(message)
+	switch {
+	case load.Row(message) != p.row.Number:
+		p.log.Stray(check.Stale, sender, seq)
+	case from != sender:
+		p.log.Stray(check.Misattributed, sender, seq)
+	default:
+		p.log.Delivered(from, seq, load.Claim(message))
+	}
+}
+
+// publish makes the counts seen by the sending goroutine and the waiting one.
+func (p *phase) publish(last bool) {
+	p.last = clock.Now()
+	if p.checked {
+		for s := range p.row.Members {
+			p.past.Set(s, p.log.Count(s))
+		}
+	}
+	p.progress.Store(p.count)
+	if last {
+		if p.ended++; p.ended == p.row.Senders {
+			close(p.done)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package member
+
+import (
+	"testing"
+
+	"cohort/internal/bench/check"
+	"cohort/internal/bench/load"
+	"cohort/order"
+)
+
+func newTestPhase(level string, kind Kind, self int) *phase {
+	l, err := order.Parse(level)
+	if err != nil {
+		panic(err)
+	}
+	cfg := check.Config{Members: 3, Level: l, Keep: 1 << 10}
+	row := Row{Number: 1, Level: level, Size: 64, Members: 3, Senders: 2, Self: self}
+	return newPhase(row, kind, check.NewLog(cfg), load.NewPast(3))
+}
+
+func message(s load.Stamp) []byte {
+	b := make([]byte, 64)
+	s.Put(b)
+	return b
+}
+
+func TestPhaseEndsWithTheLastOfEachSender(t *testing.T) {
+	p := newTestPhase("fbcast", Flood, 2)
+	p.deliver(0, message(load.Stamp{Seq: 1, Row: 1, Last: true}))
+	select {
+	case <-p.done:
+		t.Fatal("over after the first of two senders")
+	default:
+	}
+	p.deliver(1, message(load.Stamp{Seq: 1, Row: 1, Sender: 1, Last: true}))
+	select {
+	case <-p.done:
+	default:
+		t.Fatal("not over after both senders' last messages")
+	}
+	if p.count != 2 || p.first == 0 || p.last < p.first || p.log.Breach() != nil {
+		t.Errorf("%d deliveries from %d to %d, breach %v", p.count, p.first, p.last, p.log.Breach())
+	}
+}
+
+func TestPhaseNoticesStrays(t *testing.T) {
+	for _, c := range []struct {
+		from int
+		b    []byte
+		want check.Kind
+	}{
+		{0, message(load.Stamp{Seq: 1, Row: 7}), check.Stale},
+		{1, message(load.Stamp{Seq: 1, Row: 1}), check.Misattributed},
+		{0, message(load.Stamp{Seq: 1, Row: 1})[:63], check.Mangled},
+		{0, nil, check.Mangled},
+	} {
+		p := newTestPhase("abcast", Flood, 2)
+		p.deliver(c.from, c.b)
+		if b := p.log.Breach(); b == nil || b.Kind != c.want {
+			t.Errorf("breach %v, want %s", b, c.want)
+		}
+	}
+}
+
+func TestOwnMessagesHaveNoLatency(t *testing.T) {
+	p := newTestPhase("fbcast", Paced, 0)
+	p.deliver(0, message(load.Stamp{Seq: 1, Row: 1}))
+	p.deliver(1, message(load.Stamp{Seq: 1, Row: 1, Sender: 1}))
+	if n := p.hist.TotalCount(); n != 1 {
+		t.Errorf("%d latencies recorded, want 1", n)
+	}
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	p := newTestPhase("abcast", Flood, 2)
+	m := load.Stamp{Row: 1}
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if m.Seq++; m.Seq == 1<<25 {
+			m.Seq = 1
+			p = newTestPhase("abcast", Flood, 2)
+		}
+		m.Put(buf)
+		p.deliver(0, buf)
+	}
+}

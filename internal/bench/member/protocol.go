@@ -1,0 +1,113 @@
+// Package member is one member of a bench: a process that is told over its
+// standard input, a JSON line at a time, what to send and measure, and answers
+// on its standard output.
+package member
+
+import (
+	"time"
+
+	"cohort/internal/bench/check"
+	"cohort/iomulticast"
+)
+
+// Raw is the level of no protocol at all.
+const Raw = "raw"
+
+// Request is one line to a member: Op says which of the others counts.
+type Request struct {
+	Op     Op           `json:"op"`
+	Open   *Open        `json:"open,omitempty"`
+	Row    *Row         `json:"row,omitempty"`
+	Phase  *Phase       `json:"phase,omitempty"`
+	Expect []uint64     `json:"expect,omitempty"` // Wait: messages of each sender in the row so far
+	Around *check.Entry `json:"around,omitempty"` // History: around this message
+	From   uint64       `json:"from,omitempty"`   // History: or else from this place on
+	Count  int          `json:"count,omitempty"`  // History: how many deliveries
+}
+
+// Op is what a member is asked to do.
+type Op string
+
+// What a member can be asked, in the order in which it happens. Everything but
+// OpHistory happens at all members before the next happens at any.
+const (
+	OpOpen    Op = "open"    // open the sockets and form the group; answers Opened
+	OpRow     Op = "row"     // begin a row
+	OpPhase   Op = "phase"   // prepare a phase of it
+	OpSend    Op = "send"    // senders only: send; answers Sent when all is handed over
+	OpWait    Op = "wait"    // wait until all is delivered; answers Measured
+	OpDigests Op = "digests" // end the row; answers Digests and Breach
+	OpHistory Op = "history" // answers History
+)
+
+// Open says what to open.
+type Open struct {
+	Index     int      `json:"index"`     // of the process
+	Members   int      `json:"members"`   // in the group
+	Levels    []string `json:"levels"`    // that will be measured
+	Interface string   `json:"interface"` // for all traffic
+	Segment   int      `json:"segment"`   // largest packet, bytes of UDP payload; 0: from the interface
+	Cluster   string   `json:"cluster"`   // the engine's ring; nobody else's
+	RawGroup  string   `json:"raw_group"` // address and port for raw
+	IdleGroup string   `json:"idle_group"`
+}
+
+// Opened tells what a member opened.
+type Opened struct {
+	Rank   int                   `json:"rank"` // in the engine's view; -1 without an engine
+	PID    int                   `json:"pid"`
+	Engine *iomulticast.Features `json:"engine,omitempty"` // what the engine's sockets can do
+	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
+}
+
+// Row says what the next phases have in common.
+type Row struct {
+	Number  uint16 `json:"number"`
+	Level   string `json:"level"`
+	Idle    bool   `json:"idle"` // one message at a time; raw then means plain blocking sockets
+	Size    int    `json:"size"` // bytes of a message
+	Members int    `json:"members"`
+	Senders int    `json:"senders"` // members 0 to Senders-1 send
+	Self    int    `json:"self"`    // this member: its rank, if there is an engine
+}
+
+// Kind is how a phase sends.
+type Kind string
+
+// Kinds of phases.
+const (
+	Flood Kind = "flood" // closed loop: as fast as the level accepts, for Duration
+	Paced Kind = "paced" // open loop: Count messages per sender, one each Every
+	Lone  Kind = "lone"  // the same, stamped when sent and not when due
+)
+
+// Phase says how to send.
+type Phase struct {
+	Kind     Kind          `json:"kind"`
+	Duration time.Duration `json:"duration,omitempty"`
+	Every    time.Duration `json:"every,omitempty"`
+	Count    int           `json:"count,omitempty"`
+}
+
+// Reply answers a Request.
+type Reply struct {
+	Error    string         `json:"error,omitempty"` // it could not be done, and why
+	Opened   *Opened        `json:"opened,omitempty"`
+	Sent     uint64         `json:"sent,omitempty"`
+	Measured *Measured      `json:"measured,omitempty"`
+	Digests  []uint64       `json:"digests,omitempty"`
+	Breach   *check.Breach  `json:"breach,omitempty"`
+	History  *check.History `json:"history,omitempty"`
+}
+
+// Measured is what one member saw of one phase.
+type Measured struct {
+	Delivered     uint64        `json:"delivered"`
+	First         int64         `json:"first"`               // time of the first delivery, ns of package clock
+	Last          int64         `json:"last"`                // and of the last
+	CPU           time.Duration `json:"cpu"`                 // user and system time of this process
+	Dropped       uint64        `json:"dropped"`             // packets, by a full receive buffer
+	Retransmitted uint64        `json:"retransmitted"`       // packets
+	Histogram     string        `json:"histogram,omitempty"` // latencies in ns, HdrHistogram V2 compressed, base64
+	Breach        *check.Breach `json:"breach,omitempty"`    // messages that never came
+}

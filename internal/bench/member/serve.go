@@ -1,0 +1,91 @@
+package member
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+const histogramFormat = hdrhistogram.V2CompressedEncodingCookieBase
+
+// farewell is how long a member that lost its parent may take to close.
+const farewell = 2 * time.Second
+
+// maxLine bounds a request, in bytes.
+const maxLine = 1 << 20
+
+// Serve answers requests from in on out until in ends, which is how the parent
+// says that it is over, or that it is no more. It then closes what is open and
+// returns nil, also if that takes too long. An error means that a line could not be
+// understood or an answer not be written.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, open Opener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	requests, errs := read(ctx, in)
+	s := &session{open: open}
+	answered := make(chan error, 1)
+	go func() { answered <- s.serve(ctx, requests, out) }()
+	select {
+	case err := <-answered:
+		return err
+	case err := <-errs:
+		cancel()
+		select {
+		case <-answered:
+		case <-time.After(farewell):
+		}
+		return err
+	}
+}
+
+// serve answers until requests is closed or ctx is done, and then closes the media.
+func (s *session) serve(ctx context.Context, requests <-chan Request, out io.Writer) error {
+	defer s.close()
+	enc := json.NewEncoder(out)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case q := <-requests:
+			if err := enc.Encode(s.answer(ctx, q)); err != nil {
+				return fmt.Errorf("answer %q: %w", q.Op, err)
+			}
+		}
+	}
+}
+
+func (s *session) close() {
+	if s.media != nil {
+		_ = s.media.Close()
+	}
+}
+
+// read passes on the lines of in until ctx is done. A value in errs says that in
+// has ended.
+func read(ctx context.Context, in io.Reader) (<-chan Request, <-chan error) {
+	requests, errs := make(chan Request), make(chan error, 1)
+	go func() {
+		lines := bufio.NewScanner(in)
+		lines.Buffer(nil, maxLine)
+		for lines.Scan() {
+			var q Request
+			if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+				errs <- fmt.Errorf("request %q: %w", lines.Text(), err)
+				return
+			}
+			select {
+			case requests <- q:
+			case <-ctx.Done():
+				return
+			}
+		}
+		errs <- errors.Join(lines.Err())
+	}()
+	return requests, errs
+}

@@ -1,0 +1,148 @@
+package raw
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"cohort/batch"
+	"cohort/internal/bench/member"
+	"cohort/iomulticast"
+	"cohort/slab"
+	"cohort/wire"
+)
+
+// Trains taken by one system call: few, so that their memory stays in the cache.
+const recvTrains = 8
+
+// receiver is the receiving half of a member.
+type receiver struct {
+	id     uint32
+	sink   member.Sink
+	row    member.Row
+	peers  []peer
+	memory [recvTrains][]byte
+	trains [recvTrains]batch.Train
+}
+
+// peer is what a receiver knows of one sender.
+type peer struct {
+	from    netip.AddrPort
+	addr    batch.Addr
+	highest uint64 // packet
+	told    uint64 // the highest when we last told the sender
+	part    []byte // a message whose end has not come
+	whole   bool   // nothing of it is missing
+}
+
+func newReceiver(id uint32, sink member.Sink) receiver {
+	r := receiver{id: id, sink: sink}
+	for i := range r.memory {
+		r.memory[i] = make([]byte, slab.Size)
+	}
+	return r
+}
+
+func (r *receiver) begin(row member.Row) {
+	r.row, r.peers = row, make([]peer, row.Members)
+	for i := range row.Senders {
+		r.peers[i].part = make([]byte, 0, row.Size)
+	}
+}
+
+// receive takes some of what has come, hands it up and tells its senders. It
+// returns how many bytes that was and whether it was all.
+func (r *receiver) receive(conn *iomulticast.Conn, out *sender) (got int, drained bool, err error) {
+	trains, err := r.take(conn.RecvMulticast)
+	if err != nil {
+		return 0, false, err
+	}
+	for i := range trains {
+		got += len(trains[i].Buf)
+		r.packets(&trains[i], wire.Data, r.data)
+	}
+	drained = len(trains) < recvTrains
+	r.tell(out)
+	if out.src == nil {
+		return got, drained, nil
+	}
+	trains, err = r.take(conn.RecvUnicast)
+	for i := range trains {
+		r.packets(&trains[i], wire.RowOnly, func(sender int, _ *batch.Train, h wire.Header, body []byte) {
+			if len(body) == creditSize {
+				out.heard(sender, binary.LittleEndian.Uint64(body))
+			}
+		})
+	}
+	return got, drained, err
+}
+
+// take receives into the receiver's own memory.
+func (r *receiver) take(recv func([]batch.Train) (int, error)) ([]batch.Train, error) {
+	for i := range r.trains {
+		r.trains[i].Buf = r.memory[i]
+	}
+	n, err := recv(r.trains[:])
+	return r.trains[:n], err
+}
+
+// packets calls f for each packet of a train that is of this row.
+func (r *receiver) packets(t *batch.Train, kind wire.Kind, f func(sender int, t *batch.Train, h wire.Header, body []byte)) {
+	for rest := t.Buf; len(rest) > 0; {
+		b := rest[:min(t.Segment, len(rest))]
+		rest = rest[len(b):]
+		h, err := wire.Parse(b)
+		if err == nil && h.Kind == kind && h.Cluster == r.id && h.View == uint64(r.row.Number) && int(h.Sender) < len(r.peers) {
+			f(int(h.Sender), t, h, b[wire.HeaderSize:wire.HeaderSize+h.Body])
+		}
+	}
+}
+
+// data takes one packet of a sender.
+func (r *receiver) data(sender int, t *batch.Train, h wire.Header, body []byte) {
+	p := &r.peers[sender]
+	if p.from != t.From {
+		p.from, p.addr = t.From, batch.MakeAddr(t.From)
+	}
+	p.whole = p.whole && h.Seq == p.highest+1
+	p.highest = h.Seq
+	var f wire.Frame
+	for len(body) > 0 {
+		n := wire.NextFrame(body, &f)
+		if n == 0 {
+			return
+		}
+		body = body[n:]
+		if f.First && f.Last {
+			r.sink(sender, f.Payload)
+			continue
+		}
+		r.fragment(p, sender, &f)
+	}
+}
+
+// fragment puts a message together, unless something of it is missing.
+func (r *receiver) fragment(p *peer, sender int, f *wire.Frame) {
+	if f.First {
+		p.part, p.whole = p.part[:0], true
+	}
+	if len(p.part)+len(f.Payload) > cap(p.part) {
+		p.whole = false
+	}
+	if !p.whole {
+		return
+	}
+	if p.part = append(p.part, f.Payload...); f.Last {
+		r.sink(sender, p.part)
+	}
+}
+
+// tell tells senders how far we are, each quarter of their window.
+func (r *receiver) tell(out *sender) {
+	for i := range r.row.Senders {
+		p := &r.peers[i]
+		if p.highest-p.told >= out.window/4 {
+			p.told = p.highest
+			out.credit(p)
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package raw
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"cohort/batch"
+	"cohort/internal/bench/clock"
+	"cohort/internal/bench/load"
+	"cohort/internal/bench/member"
+	"cohort/iomulticast"
+	"cohort/slab"
+	"cohort/wire"
+)
+
+const (
+	// Trains given to one system call.
+	sendTrains = 4
+
+	// creditSize is the bytes in which a receiver says how far it is.
+	creditSize = 8
+
+	// perPacket is the kernel memory that a packet takes beside its payload when
+	// it travels alone, bytes.
+	perPacket = 1024
+
+	// defaultBuffer is assumed where the system does not tell, bytes.
+	defaultBuffer = 212_992
+
+	// minFragment is how small a fragment is worth a frame of its own, bytes.
+	minFragment = 64
+)
+
+// sender is the sending half of a member.
+type sender struct {
+	id      uint32
+	sink    member.Sink
+	segment int
+	buffer  int // a receiver's, bytes of kernel memory
+	train   int // packets in a full train
+	row     member.Row
+
+	src     *load.Source
+	rest    []byte // of a message that is packed in part
+	begun   bool   // rest is not the whole of it
+	next    uint64 // packet
+	window  uint64 // packets
+	acked   []uint64
+	waiting int64 // since when nobody has told anything and the window is closed
+
+	memory  [sendTrains][]byte
+	trains  []batch.Train
+	credits [][]byte // memory, one for each sender there can be
+}
+
+func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
+	if buffer == 0 {
+		buffer = defaultBuffer
+	}
+	s := sender{id: id, sink: sink, segment: segment, buffer: buffer}
+	s.train = min(batch.MaxSegments, batch.MaxPayload/segment)
+	for i := range s.memory {
+		s.memory[i] = make([]byte, slab.Size)
+	}
+	return s
+}
+
+// begin shares a receiver's buffer among the row's senders. Half of it stays free
+// for the kernel's own overhead.
+func (s *sender) begin(row member.Row) {
+	s.row, s.src, s.rest, s.next, s.waiting = row, nil, nil, 0, 0
+	s.acked = make([]uint64, row.Members)
+	s.acked[row.Self] = uint64(clock.Never)
+	share := s.buffer / 2 / row.Senders / (s.segment + perPacket)
+	s.window = uint64(max(share, 2*s.train))
+	s.trains = make([]batch.Train, 0, sendTrains+row.Senders)
+	s.credits = make([][]byte, 0, row.Senders)
+	for range row.Senders {
+		s.credits = append(s.credits, make([]byte, wire.Overhead+creditSize))
+	}
+	s.credits = s.credits[:0]
+}
+
+// credit tells a sender how far we are, with the next trains.
+func (s *sender) credit(p *peer) {
+	n := len(s.credits)
+	s.credits = s.credits[:n+1]
+	b := s.credits[n]
+	s.header(b, wire.RowOnly, 0, creditSize)
+	binary.LittleEndian.PutUint64(b[wire.HeaderSize:], p.highest)
+	s.trains = append(s.trains, batch.Train{Buf: b, Segment: len(b), To: &p.addr})
+}
+
+// heard takes what a receiver tells.
+func (s *sender) heard(receiver int, highest uint64) {
+	if highest <= s.next {
+		s.acked[receiver] = max(s.acked[receiver], highest)
+		s.waiting = 0
+	}
+}
+
+// closed tells whether the window has no room for a full train.
+func (s *sender) closed() bool {
+	return s.next+uint64(s.train) > slices.Min(s.acked)+s.window
+}
+
+// giveUp opens a window that has been closed for too long.
+func (s *sender) giveUp(now int64) {
+	switch {
+	case s.waiting == 0:
+		s.waiting = now
+	case now-s.waiting > int64(stall):
+		s.waiting = 0
+		for i := range s.acked {
+			s.acked[i] = max(s.acked[i], s.next)
+		}
+	}
+}
+
+// finished tells whether all that the source had is sent.
+func (s *sender) finished() bool {
+	return s.src != nil && s.rest == nil && s.src.Due() == clock.Never
+}
+
+// send sends what is due, as far as the window allows, and what credit has
+// prepared. It returns whether data was sent.
+func (s *sender) send(conn *iomulticast.Conn) (sent bool, err error) {
+	if s.src != nil && !s.finished() {
+		now := clock.Now()
+		for i := 0; i < sendTrains && !s.closed(); i++ {
+			n, more := s.pack(s.memory[i], now)
+			if n > 0 {
+				s.trains = append(s.trains, batch.Train{Buf: s.memory[i][:n], Segment: s.segment})
+				sent = true
+			}
+			if !more {
+				break
+			}
+		}
+	}
+	for at := 0; at < len(s.trains); {
+		n, err := conn.Send(s.trains[at:])
+		if at += n; errors.Is(err, batch.ErrAgain) {
+			err = conn.WaitWritable(stall)
+		}
+		if err != nil {
+			return sent, err
+		}
+	}
+	s.trains, s.credits = s.trains[:0], s.credits[:0]
+	return sent, nil
+}
+
+// pack fills a train with messages that are due. It returns its length, and
+// whether it is full.
+func (s *sender) pack(mem []byte, now int64) (n int, full bool) {
+	for range s.train {
+		k := s.packet(mem[n:n+s.segment], now)
+		if n += k; k < s.segment {
+			return n, false
+		}
+	}
+	return n, true
+}
+
+// packet fills a packet and returns its length: less than the segment only if no
+// more messages are due, and 0 if none was.
+func (s *sender) packet(b []byte, now int64) int {
+	pos, limit := wire.HeaderSize, len(b)-wire.SumSize
+	full := false
+	for !full {
+		if s.rest == nil && !s.take(now) {
+			break
+		}
+		var n int
+		n, full = s.frame(b[pos:limit])
+		pos += n
+	}
+	if pos == wire.HeaderSize {
+		return 0
+	}
+	s.next++
+	s.header(b, wire.Data, s.next, pos-wire.HeaderSize)
+	if full {
+		return len(b)
+	}
+	return pos + wire.SumSize
+}
+
+// take makes the next message, if it is due. A member has its own at once.
+func (s *sender) take(now int64) bool {
+	if s.src.Due() > now {
+		return false
+	}
+	s.rest, s.begun = s.src.Next(), false
+	s.sink(s.row.Self, s.rest)
+	return true
+}
+
+// frame puts the message, or what fits of it, into b. It returns the bytes used
+// and whether b is full: exactly as the engine packs.
+func (s *sender) frame(b []byte) (n int, full bool) {
+	f := wire.Frame{First: !s.begun, Last: true, Size: s.row.Size}
+	size := len(s.rest)
+	if wire.FrameSize+size > len(b) {
+		head := wire.FrameSize
+		if f.Last = false; f.First {
+			head = wire.FrameStartSize
+		}
+		if len(b) < head+max(minFragment, s.segment/16) {
+			return 0, true
+		}
+		size = len(b) - head
+	}
+	n = wire.PutFrame(b, f, size)
+	n += copy(b[n:], s.rest[:size])
+	s.rest, s.begun = s.rest[size:], true
+	if f.Last {
+		s.rest = nil
+	}
+	return n, !f.Last
+}
+
+func (s *sender) header(b []byte, kind wire.Kind, seq uint64, body int) {
+	wire.PutHeader(b, wire.Header{
+		Kind: kind, Cluster: s.id, View: uint64(s.row.Number), Seq: seq, Sender: uint8(s.row.Self), Body: body,
+	})
+}

@@ -1,0 +1,155 @@
+// Package result is what a run of the bench leaves: a document that can be
+// compared with others later, and a table for people.
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cohort/iomulticast"
+	"cohort/tuning"
+)
+
+// Schema counts incompatible changes of the document.
+const Schema = 1
+
+// Run is the document.
+type Run struct {
+	Schema   int            `json:"schema"`
+	Version  Version        `json:"version"`
+	Started  time.Time      `json:"started"` // UTC
+	ElapsedS float64        `json:"elapsed_s"`
+	Machine  tuning.Machine `json:"machine"`
+	Settings Settings       `json:"settings"`
+	Members  []Member       `json:"members"`
+	Rows     []Row          `json:"rows"`
+	Idle     []Idle         `json:"idle"`
+}
+
+// Settings is how it was measured.
+type Settings struct {
+	Levels        []string `json:"levels"`
+	Sizes         []int    `json:"sizes"` // bytes
+	Members       int      `json:"members"`
+	Senders       []int    `json:"senders"`
+	DurationS     float64  `json:"duration_s"`      // of a row: half of it flood, half of it load
+	WarmUpS       float64  `json:"warm_up_s"`       // before each row, not counted
+	LoadMsgsPerS  float64  `json:"load_msgs_per_s"` // asked for; a row may have less
+	Network       string   `json:"network"`
+	Interface     string   `json:"interface"`
+	MTU           int      `json:"mtu"` // 0: the interface's own
+	IdlePauseS    float64  `json:"idle_pause_s"`
+	IdleMessages  int      `json:"idle_messages"`
+	LatencyCounts string   `json:"latency_counts"` // whose deliveries are in the percentiles
+}
+
+// Member is one process.
+type Member struct {
+	Rank   int                   `json:"rank"`
+	PID    int                   `json:"pid"`
+	Engine *iomulticast.Features `json:"engine,omitempty"` // what the engine's sockets can do
+	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
+}
+
+// Row is one level at one size with so many senders.
+type Row struct {
+	Level     string `json:"level"`
+	SizeBytes int    `json:"size_bytes"`
+	Members   int    `json:"members"`
+	Senders   int    `json:"senders"`
+	Network   string `json:"network"`
+
+	MsgsPerS      float64   `json:"msgs_per_s"` // delivered at the slowest member
+	MBPerS        float64   `json:"mb_per_s"`   // the same, 10^6 bytes of payload
+	MemberRates   []float64 `json:"member_msgs_per_s"`
+	CPUUsPerMsg   float64   `json:"cpu_us_per_msg"` // all processes, per message delivered at one
+	Messages      uint64    `json:"messages"`       // sent at full speed
+	Lost          uint64    `json:"lost_messages"`  // sent and not delivered at the worst member: only raw may
+	Dropped       uint64    `json:"dropped_packets"`
+	Retransmitted uint64    `json:"retransmitted_packets"`
+	Verified      bool      `json:"verified"`
+
+	LoadMsgsPerS float64 `json:"load_msgs_per_s"` // offered while latency was measured, all senders together
+	Latency
+
+	RatioFbcast *float64 `json:"ratio_fbcast"` // of messages per second; null if not measured in this run
+	RatioRaw    *float64 `json:"ratio_raw"`
+}
+
+// Idle is a level used one message at a time on an idle group.
+type Idle struct {
+	Level     string `json:"level"`
+	SizeBytes int    `json:"size_bytes"`
+	Verified  bool   `json:"verified"`
+	Latency
+	RatioToRaw *float64 `json:"ratio_to_raw"` // of medians; null if raw was not measured
+}
+
+// Write writes the document to a file, whole or not at all, and makes its folder
+// if there is none.
+func (r *Run) Write(path string) error {
+	b, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone by then if all went well
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
+}
+
+// CanWrite returns the error that Write to this path would return for want of a
+// folder or a permission, so that nobody measures first and finds out then. It
+// makes the folder if there is none.
+func CanWrite(path string) error {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	return os.Remove(f.Name())
+}
+
+// create makes a file beside path, to be renamed.
+func create(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".run-*.json")
+	if err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	return f, nil
+}
+
+// Encode returns the document as indented JSON.
+func (r *Run) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// DefaultPath returns where a run that started then is written.
+func DefaultPath(started time.Time) string {
+	return filepath.Join("results", "run-"+started.UTC().Format("20060102T150405Z")+".json")
+}

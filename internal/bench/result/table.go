@@ -1,0 +1,137 @@
+package result
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+var heads = []string{"level", "size", "senders", "msgs/s", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "load/s", "CPU µs/msg",
+	"x fbcast", "x raw", "dropped", "retransmitted", "verified"}
+
+// Table writes the run for people: how it was measured, a line per row, and a second table for the
+// idle group if that was measured.
+func (r *Run) Table(w io.Writer) error {
+	s := &r.Settings
+	fmt.Fprintf(w, "%d members on %s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n\n",
+		s.Members, s.Network, seconds(s.DurationS/2))
+	t := newTable(w, heads)
+	for i := range r.Rows {
+		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {
+			t.line(make([]string, len(heads)))
+		}
+		t.line(r.Rows[i].cells())
+	}
+	if err := t.flush(); err != nil || len(r.Idle) == 0 {
+		return err
+	}
+	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(s.IdlePauseS))
+	t = newTable(w, []string{"level", "size", "p50 µs", "p99 µs", "x raw", "verified"})
+	for _, i := range r.Idle {
+		t.line([]string{i.Level, Bytes(i.SizeBytes), micro(i.P50Us), micro(i.P99Us), times(i.RatioToRaw), yes(i.Verified)})
+	}
+	return t.flush()
+}
+
+func (r *Row) cells() []string {
+	return []string{r.Level, Bytes(r.SizeBytes), strconv.Itoa(r.Senders), Count(r.MsgsPerS), amount(r.MBPerS),
+		micro(r.P50Us), micro(r.P99Us), micro(r.P999Us), Count(r.LoadMsgsPerS), amount(r.CPUUsPerMsg),
+		times(r.RatioFbcast), times(r.RatioRaw), strconv.FormatUint(r.Dropped, 10), strconv.FormatUint(r.Retransmitted, 10),
+		yes(r.Verified)}
+}
+
+// table aligns its columns: the first to the left, the others to the right.
+type table struct {
+	out   io.Writer
+	text  strings.Builder
+	tab   *tabwriter.Writer
+	first int // width of the first column
+	rows  [][]string
+}
+
+func newTable(w io.Writer, heads []string) *table {
+	t := &table{out: w}
+	t.line(heads)
+	return t
+}
+
+func (t *table) line(cells []string) {
+	t.first = max(t.first, len(cells[0]))
+	t.rows = append(t.rows, cells)
+}
+
+func (t *table) flush() error {
+	t.tab = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, cells := range t.rows {
+		fmt.Fprintf(t.tab, "%-*s\t%s\t\n", t.first, cells[0], strings.Join(cells[1:], "\t"))
+	}
+	if err := t.tab.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(t.text.String()) {
+		if _, err := fmt.Fprintln(t.out, strings.TrimRight(strings.TrimPrefix(line, "  "), " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Count writes a number of things in at least three digits: 950, 12.3k, 4.56M.
+func Count(n float64) string {
+	switch {
+	case n < 1e3:
+		return strconv.FormatFloat(n, 'f', 0, 64)
+	case n < 1e6:
+		return amount(n/1e3) + "k"
+	}
+	return amount(n/1e6) + "M"
+}
+
+// amount writes a number in at least three digits.
+func amount(v float64) string {
+	switch {
+	case v < 0.9995:
+		return strconv.FormatFloat(v, 'f', 3, 64)
+	case v < 9.995:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	case v < 99.95:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
+
+func micro(us float64) string { return strconv.FormatFloat(us, 'f', 1, 64) }
+
+func seconds(s float64) string {
+	if s < 1 {
+		return strconv.FormatFloat(s*1000, 'f', -1, 64) + " ms"
+	}
+	return strconv.FormatFloat(s, 'f', -1, 64) + " s"
+}
+
+// Bytes writes a size in the unit in which it is a whole number.
+func Bytes(n int) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.Itoa(n>>20) + " MiB"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.Itoa(n>>10) + " KiB"
+	}
+	return strconv.Itoa(n) + " B"
+}
+
+func times(ratio *float64) string {
+	if ratio == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*ratio, 'f', 2, 64)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "-" // raw promises nothing that could be checked; any other level fails the run
+}

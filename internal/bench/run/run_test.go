@@ -1,0 +1,189 @@
+package run
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cohort/internal/bench/check"
+	"cohort/internal/bench/load"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func shortPlan(levels ...string) Plan {
+	return Plan{Levels: levels, Sizes: []int{64}, Senders: []int{3}, Duration: 60 * time.Millisecond, Load: 2000, Network: "fake"}
+}
+
+func TestRunMeasuresAndVerifies(t *testing.T) {
+	plan := shortPlan("raw", "fbcast", "safe-abcast")
+	plan.Senders = []int{1, 3}
+	var seen []int
+	res, err := New(plan, newHub(t, 3, "", nil), func(done, steps int, text string) {
+		if steps != 9 || text == "" {
+			t.Errorf("step %d of %d: %q; want of 9", done, steps, text)
+		}
+		seen = append(seen, done)
+	}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+		t.Errorf("progress %v", seen)
+	}
+	if len(res.Rows) != 6 || len(res.Idle) != 3 || len(res.Members) != 3 {
+		t.Fatalf("%d rows, %d idle, %d members; want 6, 3, 3", len(res.Rows), len(res.Idle), len(res.Members))
+	}
+	for _, r := range res.Rows {
+		if r.Verified != (r.Level != "raw") {
+			t.Errorf("%s: verified is %v", r.Level, r.Verified)
+		}
+		if r.MsgsPerS <= 0 || len(r.MemberRates) != 3 || slices.Min(r.MemberRates) != r.MsgsPerS || r.MBPerS != r.MsgsPerS*64/1e6 {
+			t.Errorf("%s: %v msgs/s, %v MB/s, members' rates %v", r.Level, r.MsgsPerS, r.MBPerS, r.MemberRates)
+		}
+		// 30 ms at 2000/s, delivered at all members but the sender.
+		if want := int64(60 * 2); r.LoadMsgsPerS != 2000 || r.Samples < want-6 || r.Samples > want {
+			t.Errorf("%s: %d latencies at a load of %v, want about %d at 2000", r.Level, r.Samples, r.LoadMsgsPerS, want)
+		}
+		if r.RatioRaw == nil || r.RatioFbcast == nil {
+			t.Errorf("%s: ratios missing", r.Level)
+		}
+	}
+}
+
+func TestLoadIsCapped(t *testing.T) {
+	plan := shortPlan("fbcast")
+	plan.Load = 1e12
+	res, err := New(plan, newHub(t, 3, "", nil), nil).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := res.Rows[0]; r.LoadMsgsPerS != r.MsgsPerS/2 {
+		t.Errorf("load %v at a throughput of %v, want half of it", r.LoadMsgsPerS, r.MsgsPerS)
+	}
+}
+
+// The faults, each done now and then so that a good deal was right before.
+func now(h *hub) bool { return h.count%7 == 3 }
+
+func repeatIt(h *hub, p packet) []packet {
+	if now(h) {
+		return []packet{p, p}
+	}
+	return []packet{p}
+}
+
+func loseIt(h *hub, p packet) []packet {
+	if now(h) && !load.Last(p.b) {
+		return nil
+	}
+	return []packet{p}
+}
+
+func loseLast(h *hub, p packet) []packet {
+	if load.Last(p.b) {
+		return nil
+	}
+	return []packet{p}
+}
+
+// swapSenders delivers messages of one sender after the next one of another.
+func swapSenders(h *hub, p packet) []packet {
+	switch {
+	case len(h.held) == 0 && (!now(h) || load.Last(p.b)):
+		return []packet{p}
+	case len(h.held) == 0, p.from == h.held[0].from && !load.Last(p.b):
+		h.held = append(h.held, p)
+		return nil
+	}
+	late := h.held
+	h.held = nil
+	if p.from == late[0].from {
+		return append(late, p)
+	}
+	return append([]packet{p}, late...)
+}
+
+// swapOwn delivers a message after the next one of the same sender.
+func swapOwn(h *hub, p packet) []packet {
+	if len(h.held) == 0 && now(h) && !load.Last(p.b) {
+		h.held = []packet{p}
+		return nil
+	}
+	if len(h.held) == 0 || p.from != h.held[0].from {
+		return []packet{p}
+	}
+	first := h.held[0]
+	h.held = nil
+	return []packet{p, first}
+}
+
+func mangle(h *hub, p packet) []packet {
+	if now(h) {
+		p.b[len(p.b)-1] ^= 0xff
+	}
+	return []packet{p}
+}
+
+func lie(h *hub, p packet) []packet {
+	if now(h) {
+		p.from = (p.from + 1) % 3
+	}
+	return []packet{p}
+}
+
+func TestBreachesFailTheRun(t *testing.T) {
+	for _, c := range []struct {
+		name, level string
+		fault       fault
+		kinds       []check.Kind
+	}{
+		{"repeated", "fbcast", repeatIt, []check.Kind{check.Repeated}},
+		{"lost", "fbcast", loseIt, []check.Kind{check.Missing}},
+		{"lost at the end", "fbcast", loseLast, []check.Kind{check.Undelivered}},
+		{"own order", "fbcast", swapOwn, []check.Kind{check.Missing}},
+		{"causal order", "cbcast", swapSenders, []check.Kind{check.CausalViolated}},
+		{"total order", "abcast", swapSenders, []check.Kind{check.TotalViolated, check.CausalViolated}},
+		{"safe total order", "safe-abcast", swapSenders, []check.Kind{check.TotalViolated, check.CausalViolated}},
+		{"contents", "fbcast", mangle, []check.Kind{check.Mangled}},
+		{"sender", "fbcast", lie, []check.Kind{check.Misattributed}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := New(shortPlan(c.level), newHub(t, 3, c.level, c.fault), nil).Run(t.Context())
+			var b *Breach
+			if !errors.As(err, &b) {
+				t.Fatalf("error %v; want a breach", err)
+			}
+			if !slices.Contains(c.kinds, b.What.Kind) {
+				t.Errorf("breach %q: %v; want one of %q", b.What.Kind, b.What, c.kinds)
+			}
+			if strings.Count(b.Histories, "member ") < 2 || !strings.Contains(b.Histories, ":") {
+				t.Errorf("histories do not show two members:\n%s", b.Histories)
+			}
+			if !strings.Contains(err.Error(), c.level+", 64 B, 3 sending") {
+				t.Errorf("error does not say where: %v", err)
+			}
+		})
+	}
+}
+
+func TestFBcastMayDifferBetweenSenders(t *testing.T) {
+	if _, err := New(shortPlan("fbcast"), newHub(t, 3, "fbcast", swapSenders), nil).Run(t.Context()); err != nil {
+		t.Errorf("fbcast was held to more than it promises: %v", err)
+	}
+}
+
+func TestRawMayLose(t *testing.T) {
+	res, err := New(shortPlan("raw"), newHub(t, 3, "raw", loseIt), nil).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := res.Rows[0]; r.Lost == 0 || r.Verified {
+		t.Errorf("%d lost, verified %v", r.Lost, r.Verified)
+	}
+}

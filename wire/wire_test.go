@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+
+	"cohort/order"
+
+	"github.com/cespare/xxhash/v2"
+	"pgregory.net/rapid"
+)
+
+var anyLevel = rapid.SampledFrom([]order.Level{
+	order.FIFO, order.Causal, order.Total, order.FIFO.Safe(), order.Causal.Safe(), order.Total.Safe(),
+	order.FIFO.SafeAll(), order.Causal.SafeAll(), order.Total.SafeAll(),
+})
+
+func TestHeaderRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		body := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "body")
+		want := Header{
+			Kind: Kind(rapid.Byte().Draw(t, "kind")), Cluster: rapid.Uint32().Draw(t, "cluster"), View: rapid.Uint64().Draw(t, "view"),
+			Seq: rapid.Uint64().Draw(t, "seq"), Sender: rapid.Byte().Draw(t, "sender"), Level: order.Level(rapid.Byte().Draw(t, "level")),
+			Flags: rapid.Byte().Draw(t, "flags"), Body: len(body),
+		}
+		b := sealed(want, body)
+		if got, err := Parse(b); err != nil || got != want {
+			t.Fatalf("got %+v, %v; want %+v", got, err, want)
+		}
+		if !Verify(b) {
+			t.Fatal("the checksum does not match")
+		}
+	})
+}
+
+func TestParseNamesWhatIsWrong(t *testing.T) {
+	good := sealed(Header{Kind: Data, Seq: 1, Body: 5}, make([]byte, 5))
+	with := func(at int, v byte) []byte {
+		b := bytes.Clone(good)
+		b[at] = v
+		return b
+	}
+	for _, c := range []struct {
+		name string
+		b    []byte
+		want error
+	}{
+		{"good", good, nil},
+		{"nothing", nil, ErrShort},
+		{"no room for a checksum", good[:Overhead-1], ErrShort},
+		{"body longer than the packet", with(28, 6), ErrShort},
+		{"body of 64 KiB", with(29, 0xff), ErrShort},
+		{"longer than UDP allows", append(bytes.Clone(good), make([]byte, MaxPacket)...), ErrShort},
+		{"another protocol", with(0, 0), ErrMagic},
+		{"another protocol", with(1, 0), ErrMagic},
+		{"a later version", with(2, Version+1), ErrVersion},
+		{"reserved bytes are for later versions to use", with(27, 1), nil},
+		{"reserved bytes are for later versions to use", with(31, 1), nil},
+	} {
+		if _, err := Parse(c.b); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestChecksum compares with the vectors of the algorithm's author, so that a
+// member written in another language agrees.
+func TestChecksum(t *testing.T) {
+	for in, want := range map[string]uint64{"": 0xef46db3751d8e999, "a": 0xd24ec4f1a98c6e5b, "abc": 0x44bc2cf5ad770999} {
+		if got := xxhash.Sum64String(in); got != want {
+			t.Errorf("xxhash64(%q) = %016x, want %016x", in, got, want)
+		}
+	}
+}
+
+// TestDamageIsNoticed flips each bit, and each pair of neighbouring bits, of
+// every golden packet.
+func TestDamageIsNoticed(t *testing.T) {
+	for name := range goldens {
+		b := goldenPacket(t, name)
+		for bit := range 8 * len(b) {
+			for _, mask := range []byte{1 << (bit % 8), 3 << (bit % 8)} {
+				b[bit/8] ^= mask
+				if _, err := Parse(b); err == nil && Verify(b) {
+					t.Errorf("%s: damage %08b to byte %d is not noticed", name, mask, bit/8)
+				}
+				b[bit/8] ^= mask
+			}
+		}
+	}
+}
+
+func TestFramesRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var want []Frame
+		var body []byte
+		for range rapid.IntRange(0, 8).Draw(t, "frames") {
+			f := Frame{
+				Kind: uint8(rapid.IntRange(0, 7).Draw(t, "kind")), First: rapid.Bool().Draw(t, "first"), Last: rapid.Bool().Draw(t, "last"),
+				Abort: rapid.Bool().Draw(t, "abort"), Level: anyLevel.Draw(t, "level"), Group: rapid.Uint32().Draw(t, "group"),
+				Payload: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "payload"),
+			}
+			if f.Size = len(f.Payload); f.First && !f.Last {
+				f.Size = int(rapid.Uint32().Draw(t, "size"))
+			}
+			want, body = append(want, f), append(body, frame(f, string(f.Payload))...)
+		}
+		got, rest := framesOf(body)
+		if !reflect.DeepEqual(got, want) || rest != 0 {
+			t.Fatalf("got %+v and %d bytes; want %+v", got, rest, want)
+		}
+		if len(want) > 0 { // a body that ends within its last frame
+			cut := rapid.IntRange(1, FrameSize+len(want[len(want)-1].Payload)).Draw(t, "cut")
+			if got, rest := framesOf(body[:len(body)-cut]); len(got) != len(want)-1 || rest == 0 && cut < FrameSize {
+				t.Fatalf("%d frames and %d bytes of a body cut by %d, want %d frames", len(got), rest, cut, len(want)-1)
+			}
+		}
+	})
+}
+
+func TestFrameOfNoLevelIsMalformed(t *testing.T) {
+	for level := range 256 {
+		b := frame(Frame{First: true, Last: true, Level: order.Level(level)}, "x")
+		if n := NextFrame(b, new(Frame)); (n > 0) != order.Level(level).Valid() {
+			t.Errorf("level %d: frame of %d bytes", level, n)
+		}
+	}
+}
+
+func TestNAKRoundTrip(t *testing.T) {
+	anyRange := rapid.Custom(func(t *rapid.T) Range {
+		return Range{From: rapid.Uint64().Draw(t, "from"), Count: rapid.Uint16().Draw(t, "count")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 64).Draw(t, "n")
+		stream := rapid.IntRange(0, 63).Draw(t, "stream")
+		want := rapid.SliceOfN(anyRange, 0, MaxRanges).Draw(t, "ranges")
+		b := AppendNAK(nil, stream, want)
+		if len(b) > NAKSize {
+			t.Fatalf("%d bytes, want at most %d", len(b), NAKSize)
+		}
+		s, got, err := ParseNAK(b, n, []Range{})
+		if stream >= n {
+			if err == nil {
+				t.Fatalf("rank %d was taken in a view of %d", stream, n)
+			}
+			return
+		}
+		if err != nil || s != stream || len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %d %v %v; want %d %v", s, got, err, stream, want)
+		}
+		if _, _, err := ParseNAK(b[:len(b)-1], n, nil); !errors.Is(err, ErrSection) {
+			t.Fatalf("a NAK cut short: %v", err)
+		}
+		if _, _, err := ParseNAK(append(b, 0), n, nil); !errors.Is(err, ErrSection) {
+			t.Fatalf("a NAK with a byte too many: %v", err)
+		}
+	})
+}
+
+func TestNAKOfTooManyRangesIsMalformed(t *testing.T) {
+	b := AppendNAK(nil, 0, make([]Range, MaxRanges+1))
+	if _, _, err := ParseNAK(b, 1, nil); !errors.Is(err, ErrSection) {
+		t.Errorf("%v, want %v", err, ErrSection)
+	}
+}
+
+// TestNAKFitsSegment: what RangesIn allows fits the segment that it was asked for.
+func TestNAKFitsSegment(t *testing.T) {
+	for segment := MinSegment(1); segment < 2000; segment++ {
+		if k := RangesIn(segment); k < 1 || k > MaxRanges || Overhead+len(AppendNAK(nil, 0, make([]Range, k))) > segment {
+			t.Fatalf("%d ranges in a segment of %d bytes", k, segment)
+		}
+	}
+}
