@@ -94,7 +94,7 @@ type Stats struct {
 	Announcements, Duplicates                              uint64
 	Retransmitted                                          uint64 // packets sent again, ours and others'
 	Repaired                                               uint64 // packets that came after a later one
-	BeyondWindow                                           uint64 // packets too far ahead to be kept
+	BeyondWindow                                           uint64 // packets too far ahead, or beyond a hole while too much is held, to be kept
 	BadPackets, BadChecksum, BadFrames                     uint64 // malformed; of these BadChecksum alone
 	OtherVersion, OtherCluster, OtherView                  uint64 // not ours
 	Pauses                                                 uint64 // times that this member asked senders to pause

@@ -79,12 +79,13 @@ func (m *Machine) receiveData(e entry, s int) {
 			m.repeats = append(m.repeats, e)
 		}
 		return
-	case e.seq >= st.low+streamCap:
+	case e.seq >= st.low+streamCap, e.seq != st.rcv+1 && m.held > 2*m.cfg.HoldLimit:
 		m.stats.BeyondWindow++
 		return
 	}
 	m.pool.Retain(e.ref)
 	*st.at(e.seq) = e
+	m.held += int(e.charge)
 	st.heard = m.now
 	m.rows.Have(s, s, e.seq)
 	m.acks.Arrived(m.now, int(e.charge))
@@ -125,7 +126,6 @@ func (m *Machine) advance(s int) {
 func (m *Machine) accept(s int, e *entry) {
 	st := &m.streams[s]
 	st.rcv = e.seq
-	m.held += int(e.charge)
 	m.rows.Have(m.self, s, e.seq)
 	switch {
 	case !e.level.IsSafe():

@@ -255,6 +255,7 @@ func (m *Machine) keepOwn(e entry) {
 	own := &m.streams[m.self]
 	m.pool.Retain(e.ref)
 	*own.at(e.seq) = e
+	m.held += int(e.charge)
 	own.top = e.seq
 	m.window.Sent(int(e.charge))
 	m.stats.PacketsSent++

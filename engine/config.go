@@ -11,6 +11,7 @@ import (
 	"cohort/iomulticast"
 	"cohort/membership"
 	"cohort/order"
+	"cohort/wire"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -104,6 +105,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("engine: %w: Expect is %d, want 1 to %d", ErrConfig, c.Expect, membership.MaxMembers)
 	case c.SubmitRing < minSubmitRing:
 		return fmt.Errorf("engine: %w: SubmitRing is %d bytes, want at least %d", ErrConfig, c.SubmitRing, minSubmitRing)
+	case c.Segment != 0 && c.Segment < wire.MinSegment(c.Expect):
+		return fmt.Errorf("engine: %w: Segment is %d bytes, want at least %d for %d members", ErrConfig, c.Segment, wire.MinSegment(c.Expect), c.Expect)
 	case c.HoldLimit < 1<<20:
 		return fmt.Errorf("engine: %w: HoldLimit is %d bytes, want at least %d", ErrConfig, c.HoldLimit, 1<<20)
 	}

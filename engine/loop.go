@@ -198,7 +198,7 @@ type input struct {
 }
 
 const (
-	recvTrains = 16            // trains per call
+	recvTrains = 16            // trains per call: so many still lie in a core's cache when the machine looks at them
 	recvCalls  = 4             // calls per turn and socket, before sending has its turn
 	smallTrain = slab.Size / 4 // a train up to this size does not keep a slab of its own
 	smallPad   = 8             // alignment of copies

@@ -31,7 +31,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"small limit", Config{Interface: "lo", HoldLimit: 1000}, ErrConfig, "1000"},
 		{"group", Config{Interface: "lo", Group: netip.MustParseAddrPort("10.0.0.1:7000")}, iomulticast.ErrGroup, "10.0.0.1"},
 		{"TTL", Config{Interface: "lo", TTL: 256}, iomulticast.ErrOption, "256"},
-		{"segment", Config{Interface: "lo", Segment: 100}, iomulticast.ErrOption, "100"},
+		{"segment", Config{Interface: "lo", Segment: 100}, ErrConfig, "100"},
 		{"trains", Config{Interface: "lo", Trains: 9}, iomulticast.ErrOption, "9"},
 		{"loss", Config{Interface: "lo", Faults: iomulticast.Faults{Loss: 1.5}}, iomulticast.ErrOption, "1.5"},
 	} {
