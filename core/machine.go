@@ -131,6 +131,7 @@ type Machine struct {
 	full      bool     // a message was refused since the last Flush
 	again     bool     // deliveries have made room for it
 	held      int      // charged bytes of packets not delivered
+	holdMost  int      // past so many, packets beyond a hole are not kept: no honest sender has more on the way
 	safeWait  bool     // delivery stands at a safe message
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
 	unsettled bool     // something came in since settle was last called
@@ -172,7 +173,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget), announce: flowctl.NewAnnounce(),
-		rowNos: make([]uint64, n), active: 1, now: now,
+		rowNos: make([]uint64, n), active: 1, now: now, holdMost: 2*cfg.HoldLimit + budget,
 		ranges: make([]wire.Range, 0, wire.MaxRanges), cut: make([]uint64, n),
 		scratch: make([]byte, 0, wire.NAKSize),
 	}

@@ -79,7 +79,7 @@ func (m *Machine) receiveData(e entry, s int) {
 			m.repeats = append(m.repeats, e)
 		}
 		return
-	case e.seq >= st.low+streamCap, e.seq != st.rcv+1 && m.held > 2*m.cfg.HoldLimit:
+	case e.seq >= st.low+streamCap, e.seq != st.rcv+1 && m.held > m.holdMost:
 		m.stats.BeyondWindow++
 		return
 	}
