@@ -54,7 +54,11 @@ type sighting struct {
 // NewFormer returns a Former for self, which wants a first view of expect
 // members, 1 to MaxMembers.
 func NewFormer(now int64, self Member, expect int) *Former {
-	return &Former{self: self, expect: expect, due: now}
+	f := &Former{self: self, expect: expect, due: now}
+	if expect == 1 { // nobody else has a say in it
+		f.install(View{Num: 1, Members: []Member{self}})
+	}
+	return f
 }
 
 // View returns the first view, once ok.
