@@ -73,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, conn: conn, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}),
-		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPool(), closeBy: membership.Never,
+		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPoolOf(packetMemory), closeBy: membership.Never,
 	}
 	n.self = n.describe()
 	n.former = membership.NewFormer(n.now(), n.self, cfg.Expect)

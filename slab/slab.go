@@ -15,6 +15,8 @@ type Pool struct {
 	slabs []block
 	free  []Ref // last freed first: still warm in the cache
 	live  int
+	more  func() []byte
+	chunk []byte // got from more and not cut into slabs yet
 }
 
 type block struct {
@@ -24,7 +26,13 @@ type block struct {
 }
 
 // NewPool returns an empty pool.
-func NewPool() *Pool { return &Pool{slabs: make([]block, 1)} }
+func NewPool() *Pool {
+	return NewPoolOf(func() []byte { return make([]byte, Size) })
+}
+
+// NewPoolOf returns an empty pool that takes its memory from more: each time a
+// positive multiple of Size bytes, for the pool to keep.
+func NewPoolOf(more func() []byte) *Pool { return &Pool{slabs: make([]block, 1), more: more} }
 
 // Get returns a slab with one reference. Its contents are undefined.
 func (p *Pool) Get() Ref {
@@ -39,7 +47,11 @@ func (p *Pool) Get() Ref {
 		}
 		return r
 	}
-	p.slabs = append(p.slabs, block{mem: make([]byte, Size), refs: 1})
+	if len(p.chunk) == 0 {
+		p.chunk = p.more()
+	}
+	p.slabs = append(p.slabs, block{mem: p.chunk[:Size:Size], refs: 1})
+	p.chunk = p.chunk[Size:]
 	return Ref(len(p.slabs) - 1)
 }
 
