@@ -48,7 +48,7 @@ func (n *Node) shut() {
 
 // Times of the loop, ns.
 const (
-	napTime    = 50_000     // how long a busy loop lets work gather
+	napTime    = 100_000    // how long a busy loop lets work gather
 	busyWindow = 500_000    // over this time
 	busyBytes  = 64 << 10   // a loop that moved so many bytes is busy
 	fullTrain  = 64 << 10   // with so many bytes to send there is nothing to gather
