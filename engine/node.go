@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, n.failure
 	case <-ctx.Done():
 		err := fmt.Errorf("engine: %w: %w", ErrNoView, context.Cause(ctx))
-		n.stop()
+		_ = n.Close() // of a node that nobody has
 		if p := n.former.Problem(); p != nil {
 			err = fmt.Errorf("%w (%w)", err, p)
 		}
@@ -167,10 +167,4 @@ func (n *Node) Close() error {
 	<-n.stopped
 	n.groups.awaitQueues()
 	return n.failure
-}
-
-// stop ends the loop without draining.
-func (n *Node) stop() {
-	n.cfg.Logger.Debug("giving up", "cluster", n.cfg.Cluster)
-	_ = n.Close()
 }

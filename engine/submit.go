@@ -249,8 +249,8 @@ type sending struct {
 	stuck  bool // the window was closed when last tried
 	msg    core.Message
 	rest   []byte
-	large  *large // nil: from the ring (fromRing) or the backlog
-	ring   bool
+	large  *large // nil: from the ring or the backlog
+	ring   bool   // its record is still in the ring
 }
 
 // submit moves messages into the machine until there are none or its window closes.
@@ -367,7 +367,7 @@ func (n *Node) onLoop() bool { return goroutineID() == n.loop.Load() }
 
 // goroutineID returns the number that the runtime gives this goroutine in stack
 // traces; there is no other way to tell who is calling. It takes about 1 µs and
-// is asked only where a message did not fit.
+// is asked only off the path of a message that finds room.
 func goroutineID() uint64 {
 	var buf [40]byte
 	s := buf[len("goroutine "):runtime.Stack(buf[:], false)]

@@ -57,7 +57,6 @@ type fake struct {
 	hub  *hub
 	rank int
 	row  member.Row
-	lost bool
 }
 
 func (f *fake) Opened() member.Opened                 { return member.Opened{Rank: f.rank} }
