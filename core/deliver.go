@@ -10,6 +10,9 @@ import (
 // refuses one, or the packet in which the limit is reached is finished. It
 // returns the number delivered.
 func (m *Machine) Deliver(sink Sink, limit int) int {
+	if m.flush.frozen {
+		return 0
+	}
 	if m.unsettled {
 		m.settle()
 	}
@@ -49,8 +52,11 @@ type deliverer struct {
 func (d *deliverer) drain(s int) bool {
 	m := d.m
 	st := &m.streams[s]
-	first := st.next
-	for st.next <= st.rcv && !d.stop {
+	first, last := st.next, st.rcv
+	if m.flush.ending {
+		last = m.flush.upto[s]
+	}
+	for st.next <= last && !d.stop {
 		e := st.at(st.next)
 		if !m.ready(s, st, e) || !d.packet(s, st, e) {
 			break
@@ -75,9 +81,13 @@ func (d *deliverer) carryOut() (moved bool) {
 			return moved
 		}
 		for ; m.stage < m.n; m.stage++ {
-			m.allowed[m.stage] = cut[m.stage]
+			end := cut[m.stage]
+			if m.flush.ending { // as far as the data has survived
+				end = min(end, m.flush.upto[m.stage])
+			}
+			m.allowed[m.stage] = end
 			moved = d.drain(m.stage) || moved
-			if m.streams[m.stage].next <= cut[m.stage] {
+			if m.streams[m.stage].next <= end {
 				return moved
 			}
 		}
@@ -105,7 +115,7 @@ func (m *Machine) ready(s int, st *stream, e *entry) bool {
 	if total && e.seq > m.allowed[s] && !m.cfg.Flaws.Has(flaw.TotalOnReceipt) {
 		return false
 	}
-	if !e.level.IsSafe() || m.cfg.Flaws.Has(flaw.SafeTooEarly) {
+	if !e.level.IsSafe() || m.flush.ending || m.cfg.Flaws.Has(flaw.SafeTooEarly) {
 		return true
 	}
 	if !m.safe(s, st, e, total) {

@@ -12,6 +12,8 @@
 //	m.Deliver(sink, n)   messages that have become deliverable
 //	m.Deadline()         when to turn again if nothing happens before
 //
+// The end of a view is in flush.go: Freeze, Fetch and Finish.
+//
 // Every member of the view has one stream of numbered packets. A stream is
 // delivered strictly in its own order; what may hold its head back is a causal
 // past that is not there yet, a place in the total order that is not known yet,
@@ -35,6 +37,7 @@ type Config struct {
 	Cluster   uint32 // cluster id on the wire
 	Segment   int    // bytes of the largest packet, header and checksum included; 0: the view's
 	HoldLimit int    // bytes received and not delivered past which senders are told to pause; 0: DefaultHoldLimit
+	Heartbeat int64  // ns after which a row is sent though nothing happens; 0: flowctl.Heartbeat
 	Flaws     flaw.Set
 }
 
@@ -95,6 +98,7 @@ type Stats struct {
 	Retransmitted                                          uint64 // packets sent again, ours and others'
 	Repaired                                               uint64 // packets that came after a later one
 	BeyondWindow                                           uint64 // packets too far ahead, or beyond a hole while too much is held, to be kept
+	Discarded                                              uint64 // packets of failed members whose causal past was lost with them
 	BadPackets, BadChecksum, BadFrames                     uint64 // malformed; of these BadChecksum alone
 	OtherVersion, OtherCluster, OtherView                  uint64 // not ours
 	Pauses                                                 uint64 // times that this member asked senders to pause
@@ -145,6 +149,9 @@ type Machine struct {
 	scratch  []byte
 	cut      []uint64
 	repeats  []entry // flaw.DuplicatesDelivered only
+
+	heard []int64 // per member: when it last gave a sign of life, ns
+	flush flush
 }
 
 // New returns the machine of the member with rank self in view v. The pool must
@@ -167,19 +174,23 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 	if cfg.HoldLimit == 0 {
 		cfg.HoldLimit = DefaultHoldLimit
 	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = flowctl.Heartbeat
+	}
 	budget := v.RecvBuffer()
 	m := &Machine{
 		cfg: cfg, view: v, viewKey: v.Key(), self: self, n: n, pool: pool,
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
-		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget), announce: flowctl.NewAnnounce(),
+		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),
 		rowNos: make([]uint64, n), active: 1, now: now, holdMost: 2*cfg.HoldLimit + budget,
 		ranges: make([]wire.Range, 0, wire.MaxRanges), cut: make([]uint64, n),
-		scratch: make([]byte, 0, wire.NAKSize),
+		scratch: make([]byte, 0, wire.NAKSize), heard: make([]int64, n),
 	}
 	m.pack.dep, m.pack.depSent = make([]uint64, n), make([]uint64, n)
 	for s := range m.streams {
 		m.streams[s] = newStream(n)
+		m.heard[s] = now
 	}
 	return m, nil
 }
@@ -205,6 +216,9 @@ func (m *Machine) Holder() int { return m.ledger.Holder() }
 
 // Deadline returns the time, ns, at which Flush must be called at the latest.
 func (m *Machine) Deadline() int64 {
+	if m.flush.frozen {
+		return m.frozenDeadline()
+	}
 	if m.again {
 		return m.now
 	}

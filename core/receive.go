@@ -25,6 +25,7 @@ func (m *Machine) Receive(now int64, ref slab.Ref, off, size int) {
 		return
 	}
 	from := int(h.Sender)
+	m.noteLife(from, h)
 	if sec.Row != nil {
 		m.mergeRow(from, sec.Row)
 	}
@@ -79,11 +80,14 @@ func (m *Machine) receiveData(e entry, s int) {
 			m.repeats = append(m.repeats, e)
 		}
 		return
-	case e.seq >= st.low+streamCap, e.seq != st.rcv+1 && m.held > m.holdMost:
+	case m.flush.frozen && !m.flush.wants(s, e.seq):
+		return
+	case e.seq >= st.low+streamCap, e.seq != st.rcv+1 && m.held > m.holdMost && !m.flush.frozen:
 		m.stats.BeyondWindow++
 		return
 	}
 	m.pool.Retain(e.ref)
+	st.fit(e.seq)
 	*st.at(e.seq) = e
 	m.held += int(e.charge)
 	st.heard = m.now
@@ -100,7 +104,7 @@ func (m *Machine) receiveData(e entry, s int) {
 // exists notes that packets of s up to seq have been sent: those not here are missing.
 func (m *Machine) exists(s int, seq uint64) {
 	st := &m.streams[s]
-	if seq = min(seq, st.low+streamCap-1); s != m.self && seq > st.top {
+	if seq = min(seq, st.low+streamCap-1); s != m.self && seq > st.top && !m.flush.frozen {
 		st.top = seq
 		st.gap.Found(m.now)
 	}
@@ -110,7 +114,7 @@ func (m *Machine) exists(s int, seq uint64) {
 func (m *Machine) advance(s int) {
 	st := &m.streams[s]
 	before := st.rcv
-	for st.has(st.rcv + 1) {
+	for st.has(st.rcv+1) && (!m.flush.frozen || m.flush.wants(s, st.rcv+1)) {
 		m.accept(s, st.at(st.rcv+1))
 	}
 	switch {
@@ -134,7 +138,7 @@ func (m *Machine) accept(s int, e *entry) {
 	case s != m.self: // that we have our own, the others know
 		m.acks.Now(m.now)
 	}
-	if e.flags&wire.HasRecord != 0 {
+	if e.flags&wire.HasRecord != 0 && !m.flush.frozen { // else Finish learns it, if it is in the cut
 		m.learn(s, m.sections(e).Record)
 	}
 }

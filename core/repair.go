@@ -97,6 +97,9 @@ func (m *Machine) missing(st *stream, from uint64) []wire.Range {
 // repairer chooses whom to ask for packets of s: s itself, and when that was in
 // vain twice, in turn the members that have what is missing.
 func (m *Machine) repairer(s, tries int) int {
+	if m.flush.cut != nil {
+		return m.flush.holder(s, tries, m.self, m.n)
+	}
 	if tries < 2 {
 		return s
 	}

@@ -46,6 +46,9 @@ type packer struct {
 // message is submitted.
 func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done bool) {
 	m.now = now
+	if m.flush.frozen {
+		return 0, false
+	}
 	if m.unsettled {
 		m.settle()
 	}
@@ -117,6 +120,10 @@ func (m *Machine) putAbort() {
 // is missing.
 func (m *Machine) Flush(now int64) {
 	m.now = now
+	if m.flush.frozen {
+		m.flushFrozen()
+		return
+	}
 	m.again, m.full = false, false
 	m.settle()
 	if m.pack.abort {
@@ -254,6 +261,7 @@ func (m *Machine) closePacket(final bool) {
 func (m *Machine) keepOwn(e entry) {
 	own := &m.streams[m.self]
 	m.pool.Retain(e.ref)
+	own.fit(e.seq)
 	*own.at(e.seq) = e
 	m.held += int(e.charge)
 	own.top = e.seq

@@ -28,7 +28,7 @@ type entry struct {
 // stream is what this member knows of one member's packets, its own included.
 // The numbers are packets: low <= next <= rcv+1, and scan <= rcv+1.
 type stream struct {
-	ring []entry // by seq modulo streamCap
+	ring []entry // by seq modulo its length, which is a power of two up to streamCap
 	low  uint64  // first packet that may still be kept
 	next uint64  // next to deliver
 	pos  int     // bytes of its frames that have been delivered
@@ -57,12 +57,34 @@ type partial struct {
 
 func newStream(n int) stream {
 	return stream{
-		ring: make([]entry, streamCap), low: 1, next: 1, scan: 1, gap: flowctl.NewGap(),
+		ring: make([]entry, firstRing), low: 1, next: 1, scan: 1, gap: flowctl.NewGap(),
 		dep: make([]uint64, n), scanDep: make([]uint64, n),
 	}
 }
 
-func (st *stream) at(seq uint64) *entry { return &st.ring[seq%streamCap] }
+func (st *stream) at(seq uint64) *entry { return &st.ring[seq&uint64(len(st.ring)-1)] }
+
+// firstRing is how many packets a stream's ring holds at first. It grows with
+// what is under way: a view of many members, most of which are silent, is cheap.
+const firstRing = 64
+
+// fit makes the ring large enough to keep packet seq, below low+streamCap.
+func (st *stream) fit(seq uint64) {
+	size := uint64(len(st.ring))
+	if seq < st.low+size {
+		return
+	}
+	for seq >= st.low+size {
+		size *= 2
+	}
+	old := st.ring
+	st.ring = make([]entry, size)
+	for i := range old {
+		if old[i].seq != 0 {
+			*st.at(old[i].seq) = old[i]
+		}
+	}
+}
 
 // has tells whether packet seq is kept.
 func (st *stream) has(seq uint64) bool { return seq >= st.low && st.at(seq).seq == seq }

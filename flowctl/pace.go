@@ -5,7 +5,7 @@ const (
 	AckDelay    int64 = 1_000_000   // data is acknowledged after this at the latest
 	AnnounceMin int64 = 4_000_000   // what is not acknowledged is announced again after this, doubling
 	AnnounceMax int64 = 128_000_000 // up to this
-	Heartbeat   int64 = 250_000_000 // a row is sent this often though nothing happens
+	Heartbeat   int64 = 125_000_000 // a row is sent this often though nothing happens, unless told otherwise
 )
 
 // Acks decides when a member sends its row: after a fraction of the budget has
@@ -15,12 +15,14 @@ type Acks struct {
 	every   int   // charged bytes
 	arrived int   // charged bytes since the last row
 	due     int64 // when a row must be sent
+	beat    int64 // ns from a row to the next though nothing happens
 }
 
 // NewAcks returns the pacing for receivers whose smallest buffer has budget
-// bytes: a row for each tenth of it, at least four to a window.
-func NewAcks(now int64, budget int) Acks {
-	return Acks{every: budget / 10, due: now + Heartbeat}
+// bytes: a row for each tenth of it, at least four to a window, and one every
+// heartbeat ns though nothing happens.
+func NewAcks(now int64, budget int, heartbeat int64) Acks {
+	return Acks{every: budget / 10, due: now + heartbeat, beat: heartbeat}
 }
 
 // Arrived notes data worth charge bytes.
@@ -44,7 +46,7 @@ func (a *Acks) Due() int64 { return a.due }
 func (a *Acks) Waiting() bool { return a.arrived > 0 }
 
 // Sent notes that a row has left.
-func (a *Acks) Sent(now int64) { a.arrived, a.due = 0, now+Heartbeat }
+func (a *Acks) Sent(now int64) { a.arrived, a.due = 0, now+a.beat }
 
 // Announce decides when a member that waits for others' rows says again what it
 // has sent and asks for them: the last packet of a burst may be lost, and then no

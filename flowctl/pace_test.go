@@ -11,7 +11,7 @@ func due(t *testing.T, when string, got, want int64) {
 }
 
 func TestRowsFollowData(t *testing.T) {
-	a := NewAcks(0, 1_000_000)
+	a := NewAcks(0, 1_000_000, Heartbeat)
 	due(t, "idle", a.Due(), Heartbeat)
 	a.Arrived(10*ms, 1000)
 	due(t, "some data", a.Due(), 10*ms+AckDelay)
@@ -34,7 +34,7 @@ func TestRowsFollowData(t *testing.T) {
 }
 
 func TestARowThatSomeoneWaitsFor(t *testing.T) {
-	a := NewAcks(0, 1_000_000)
+	a := NewAcks(0, 1_000_000, Heartbeat)
 	a.Now(5 * ms)
 	due(t, "asked for", a.Due(), 5*ms)
 	a.Now(6 * ms)
@@ -47,7 +47,7 @@ func TestARowThatSomeoneWaitsFor(t *testing.T) {
 }
 
 func TestHeartbeat(t *testing.T) {
-	a := NewAcks(0, 1_000_000)
+	a := NewAcks(0, 1_000_000, Heartbeat)
 	for at := Heartbeat; at < 5*Heartbeat; at += Heartbeat {
 		due(t, "still idle", a.Due(), at)
 		a.Sent(at)
@@ -56,7 +56,7 @@ func TestHeartbeat(t *testing.T) {
 
 // TestABudgetOfNothing: with a buffer too small to divide, every packet is acknowledged.
 func TestABudgetOfNothing(t *testing.T) {
-	a := NewAcks(0, 5)
+	a := NewAcks(0, 5, Heartbeat)
 	a.Arrived(ms, 1)
 	due(t, "one byte", a.Due(), ms)
 }

@@ -3,6 +3,7 @@
 package membership
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -18,9 +19,11 @@ const MaxMembers = 64
 // Member is one process in a view.
 type Member struct {
 	ID         uint64         // random, new at every start of the process: an incarnation
-	Since      int64          // start, in ns of the Unix clock; orders members by age
+	Since      int64          // start, in ns of the Unix clock
+	Joined     uint64         // number of the first view that it was in; 0 before that
 	Name       string         // for people; at most MaxName bytes
-	Addr       netip.AddrPort // unicast address of the data plane
+	Addr       netip.AddrPort // unicast address of the data plane (UDP)
+	Control    netip.AddrPort // address of the control plane (TCP)
 	RecvBuffer uint32         // kernel receive buffer, bytes of kernel memory
 	Segment    uint16         // largest packet it can send and receive, bytes
 }
@@ -28,20 +31,18 @@ type Member struct {
 // MaxName bounds Member.Name, in bytes.
 const MaxName = 64
 
-// Older orders members by age, the ID breaking ties: rank 0 of a view is the
-// oldest, its natural leader.
+// Older orders members by age: by the view that they joined in and, among those
+// who joined together, by the start of their processes, the ID breaking ties. Rank
+// 0 of a view is the oldest, its natural leader. A new member is younger than all
+// who are there, whatever its clock says.
 func Older(a, b Member) int {
-	switch {
-	case a.Since != b.Since && a.Since < b.Since, a.Since == b.Since && a.ID < b.ID:
-		return -1
-	case a.Since == b.Since && a.ID == b.ID:
-		return 0
-	}
-	return 1
+	return cmp.Or(cmp.Compare(a.Joined, b.Joined), cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
 }
 
 // View is who is in the ring, by rank, between two changes of membership.
 type View struct {
+	Ring    uint64   // identity of the ring: the key of its first view
+	Founded int64    // when its oldest founder started, ns of the Unix clock
 	Num     uint64   // counts views of one ring, from 1
 	Members []Member // by rank: age, oldest first
 }
@@ -59,6 +60,16 @@ func (v View) Key() uint64 {
 // Rank returns the rank of the member with this ID, or -1.
 func (v View) Rank(id uint64) int {
 	return slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == id })
+}
+
+// Joined returns the ranks of the members for whom this view is the first.
+func (v View) Joined() (ranks []int) {
+	for r, m := range v.Members {
+		if m.Joined == v.Num {
+			ranks = append(ranks, r)
+		}
+	}
+	return ranks
 }
 
 // Majority returns how many members are more than half of the view.

@@ -20,20 +20,37 @@ const (
 	DuplicatesDelivered                 // a packet that comes twice is delivered twice
 	NoRepair                            // repair requests are not answered
 	ReleasedTooEarly                    // packets are forgotten before all have them
+
+	// Of the end of a view.
+	NotFrozen        // a member goes on sending and delivering after it has reported its row
+	CutByMinimum     // the cut is what all have, not what any has
+	AcceptedIgnored  // a new leader proposes afresh, whatever has been accepted
+	AcceptsUnfetched // a member accepts a cut before it holds it
+	AnyHalf          // half of the view goes on without its oldest member
+	PromiseForgotten // a member answers leaders of lower ballots than it has promised
+	TailByArrival    // what no record orders is delivered in each member's own order
+	InstallsAlone    // a leader installs its proposal without waiting for others to accept
 	end
+
+	firstOfChange = NotFrozen
 )
 
-// All lists every flaw, to range over.
-func All() []Set {
-	var all []Set
-	for f := Set(1); f < end; f <<= 1 {
+// All lists the flaws that show while the view stays, to range over.
+func All() []Set { return list(1, firstOfChange) }
+
+// OfChange lists those that show only when a view ends.
+func OfChange() []Set { return list(firstOfChange, end) }
+
+func list(from, end Set) (all []Set) {
+	for f := from; f < end; f <<= 1 {
 		all = append(all, f)
 	}
 	return all
 }
 
 var names = []string{"SafeTooEarly", "SafeIgnoresPast", "CausalUnchecked", "TotalOnReceipt", "RecordsUnordered",
-	"CutIgnoresCausality", "TwoHolders", "GapSkipped", "DuplicatesDelivered", "NoRepair", "ReleasedTooEarly"}
+	"CutIgnoresCausality", "TwoHolders", "GapSkipped", "DuplicatesDelivered", "NoRepair", "ReleasedTooEarly",
+	"NotFrozen", "CutByMinimum", "AcceptedIgnored", "AcceptsUnfetched", "AnyHalf", "PromiseForgotten", "TailByArrival", "InstallsAlone"}
 
 // String names a single flaw, or "none".
 func (s Set) String() string {

@@ -1,0 +1,281 @@
+// Package site is one process's protocol as a whole, as far as a view lasts and
+// one follows the other: the machine of the view, the agreement on the next one,
+// and the passage between the two. It is pure, like its parts: packets, letters,
+// news of connections and the time go in; packets, letters, deliveries and views
+// come out. A site is what Isis called a process in its system view.
+//
+// A driver turns it like a core.Machine:
+//
+//	s.Packet, s.Letter, s.Connected, s.Disconnected   what has come
+//	s.Submit                                          messages of the program
+//	s.Flush(now)                                      everything that is due
+//	s.Output(), s.Recycle(), s.Letters()              what is to be sent
+//	s.Deliver(sink, n)                                messages and views, in order
+//	s.Deadline()                                      when to turn again
+package site
+
+import (
+	"fmt"
+
+	"cohort/core"
+	"cohort/membership"
+	"cohort/slab"
+)
+
+// Config is what a Site needs to know beside its view.
+type Config struct {
+	Core  core.Config // Heartbeat is set from Rules.Timeout
+	Rules membership.Rules
+	Slow  int64 // ns that a member may make the senders wait before it is suspected; 0: for ever
+}
+
+// Sink takes messages and views in delivery order.
+type Sink interface {
+	core.Sink
+	// View tells of a change, after the last message of the old view.
+	View(c Change)
+}
+
+// Change is the end of a view.
+type Change struct {
+	Old     membership.View
+	Next    membership.View        // without members where the ring has dissolved
+	Gone    []membership.Departure // ranks of Old
+	Blocked bool                   // too few members are left to go on; there is no Next yet
+	Out     bool                   // this member is not in Next, or the ring has gone on without it
+}
+
+// Post is a letter and the member that it goes to.
+type Post struct {
+	To uint64
+	membership.Letter
+}
+
+// Out is a train to send, and where: to all of the view, or to one member.
+type Out struct {
+	core.Out
+	Member *membership.Member // nil: multicast
+}
+
+// Site is one member of a ring. It is not safe for concurrent use.
+type Site struct {
+	cfg  Config
+	self uint64
+	pool *slab.Pool
+
+	view      membership.View
+	key       uint64
+	rank      int
+	machine   *core.Machine
+	agreement *membership.Agreement
+	last      membership.Letter // the Install by which this view came; Kind 0 in the first
+	out       bool              // not a member any more
+	lost      bool              // ... and others decided so without this member
+	wasBlock  bool              // the program has been told that the view is blocked
+
+	connected uint64 // bit per rank
+	vigil     vigil
+	early     []early
+	posts     []Post
+	outs      []Out
+}
+
+// New returns the site of the member self of view v. A view that it joins, or one
+// that has just formed, makes no difference. The error is core.New's.
+func New(now int64, cfg Config, v membership.View, self uint64, pool *slab.Pool) (*Site, error) {
+	cfg.Core.Heartbeat = cfg.Rules.Timeout / 4
+	cfg.Core.Flaws = cfg.Rules.Flaws
+	s := &Site{cfg: cfg, self: self, pool: pool}
+	if v.Rank(self) < 0 {
+		return nil, fmt.Errorf("site: %016x is not a member of view %d", self, v.Num)
+	}
+	return s, s.enter(now, v)
+}
+
+// enter begins a view.
+func (s *Site) enter(now int64, v membership.View) error {
+	rank := v.Rank(s.self)
+	m, err := core.New(now, s.cfg.Core, v, rank, s.pool)
+	if err != nil {
+		return err
+	}
+	connected := uint64(0)
+	for r, mem := range v.Members {
+		if old := s.view.Rank(mem.ID); old >= 0 && s.connected>>old&1 != 0 {
+			connected |= 1 << r
+		}
+	}
+	s.view, s.key, s.rank, s.machine, s.connected, s.wasBlock = v, v.Key(), rank, m, connected, false
+	s.agreement = membership.NewAgreement(s.cfg.Rules, v, rank, m)
+	s.vigil = newVigil(now, len(v.Members))
+	s.replay(now)
+	return nil
+}
+
+// View returns the view that the site is in, or was in last.
+func (s *Site) View() membership.View { return s.view }
+
+// Rank returns the site's rank in View.
+func (s *Site) Rank() int { return s.rank }
+
+// Machine returns the machine of View, to read its counters.
+func (s *Site) Machine() *core.Machine { return s.machine }
+
+// Blocked tells whether too few members are left to go on.
+func (s *Site) Blocked() bool { return s.agreement.Blocked() }
+
+// Out tells whether the site is not a member any more: it has left, or the others
+// have gone on without it.
+func (s *Site) Out() bool { return s.out }
+
+// Leading tells whether the site is the one to ask for changes of the view.
+func (s *Site) Leading() bool { return !s.out && s.agreement.Leader() == s.rank }
+
+// Admit asks that m be in the next view. It is for the leader, once m is connected
+// to all members.
+func (s *Site) Admit(now int64, m membership.Member) {
+	s.agreement.Join(m)
+	s.agreement.Step(now)
+}
+
+// Leave asks for a next view without this member. Everything submitted before is
+// delivered first.
+func (s *Site) Leave(now int64) {
+	s.agreement.Leave(s.rank)
+	if to := s.agreement.Leader(); to != s.rank {
+		s.post(s.view.Members[to].ID, membership.Letter{Kind: membership.Leave, View: s.key, Num: s.view.Num})
+	}
+	s.agreement.Step(now)
+}
+
+// Submit is core.Machine's. While a view ends nothing is taken; a message of which
+// a part had been taken must be submitted again from its beginning when View has
+// changed.
+func (s *Site) Submit(now int64, msg core.Message, part []byte) (taken int, done bool) {
+	if s.out {
+		return 0, false
+	}
+	return s.machine.Submit(now, msg, part)
+}
+
+// Abort is core.Machine's.
+func (s *Site) Abort(now int64) { s.machine.Abort(now) }
+
+// Flush does everything that is due.
+func (s *Site) Flush(now int64) {
+	if s.out {
+		return
+	}
+	s.watch(now)
+	s.agreement.Step(now)
+	s.machine.Flush(now)
+	s.collect()
+}
+
+// collect takes over the letters of the agreement and the packets of the machine.
+func (s *Site) collect() {
+	for _, p := range s.agreement.Take() {
+		s.post(s.view.Members[p.To].ID, p.Letter)
+	}
+}
+
+func (s *Site) post(to uint64, l membership.Letter) { s.posts = append(s.posts, Post{to, l}) }
+
+// Letters returns what is to be sent over the control plane, in order, and
+// forgets it. Letters to members that are not connected may be dropped.
+func (s *Site) Letters() []Post {
+	posts := s.posts
+	s.posts = nil
+	return posts
+}
+
+// Output returns the packets to send, in order. Valid until Recycle, which must
+// come before Deliver.
+func (s *Site) Output() []Out {
+	for _, o := range s.machine.Output() {
+		out := Out{Out: o}
+		if o.To != core.Multicast {
+			out.Member = &s.view.Members[o.To]
+		}
+		s.outs = append(s.outs, out)
+	}
+	return s.outs
+}
+
+// Recycle takes back what Output returned.
+func (s *Site) Recycle() {
+	s.machine.Recycle()
+	s.outs = s.outs[:0]
+}
+
+// Deadline returns the time, ns, at which Flush must be called at the latest.
+func (s *Site) Deadline() int64 {
+	if s.out {
+		return membership.Never
+	}
+	return min(s.machine.Deadline(), s.agreement.Due(), s.vigilDue())
+}
+
+// Deliver hands what is deliverable to sink, until there is nothing, the sink
+// refuses, or about limit messages have been delivered; when a view has ended and
+// all of it is delivered, the change, and then the next view's. It returns the
+// number of messages delivered.
+func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
+	if s.out {
+		return 0
+	}
+	count = s.machine.Deliver(sink, limit)
+	if b := s.agreement.Blocked(); b && !s.wasBlock {
+		s.wasBlock = true
+		sink.View(Change{Old: s.view, Blocked: true})
+	}
+	if s.lost {
+		s.end(now, sink, membership.Proposal{})
+		return count
+	}
+	p, ok := s.agreement.Decided()
+	if !ok {
+		return count
+	}
+	k, done := s.machine.Finish(sink, limit)
+	count += k
+	if done {
+		s.end(now, sink, p)
+	}
+	return count
+}
+
+// end leaves the view, for the next one if this member is in it.
+func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
+	s.collect()
+	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
+	s.machine.Release()
+	if c.Out {
+		s.out = true
+		s.drop()
+		sink.View(c)
+		return
+	}
+	s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
+	s.welcome(p)
+	sink.View(c)
+	if err := s.enter(now, p.Next); err != nil { // its leader checked what can be checked
+		panic("site: a view that was agreed on is impossible: " + err.Error())
+	}
+}
+
+// welcome sends the decision to those who join by it: the oldest that stays does.
+func (s *Site) welcome(p membership.Proposal) {
+	for _, m := range p.Next.Members {
+		if m.Joined == p.Next.Num {
+			continue
+		}
+		if m.ID != s.self {
+			return
+		}
+		break
+	}
+	for _, r := range p.Next.Joined() {
+		s.post(p.Next.Members[r].ID, s.last)
+	}
+}

@@ -1,0 +1,88 @@
+package site
+
+import "cohort/membership"
+
+// vigil watches the members of a view for signs of life.
+type vigil struct {
+	last  int64 // when it was last kept
+	grace int64 // nobody is suspected for silence before
+	told  int64 // when suspicions were last repeated
+	from  []peer
+}
+
+// peer is what the vigil knows of one member.
+type peer struct {
+	pausing int64  // since when it has asked senders to pause; 0: it does not
+	acked   uint64 // what it had acknowledged
+	since   int64  // since when it has acknowledged nothing though something was sent
+}
+
+func newVigil(now int64, n int) vigil {
+	return vigil{last: now, grace: now, told: now, from: make([]peer, n)}
+}
+
+// deafFor is how many timeouts a member may leave packets unacknowledged that
+// arrive elsewhere.
+const deafFor = 8
+
+// watch suspects who is silent, slow or deaf.
+func (s *Site) watch(now int64) {
+	v, timeout := &s.vigil, s.cfg.Rules.Timeout
+	if now-v.last > timeout/2 {
+		// This process itself stood still: what it has not heard proves nothing.
+		v.grace = now
+	}
+	v.last = now
+	for r := range s.view.Members {
+		if r == s.rank || s.agreement.Suspected(r) != 0 {
+			continue
+		}
+		if why := s.suspicion(now, r); why != 0 {
+			s.agreement.Suspect(now, r, why)
+		}
+	}
+	if now-v.told > timeout { // who suspects whom must reach all in the end
+		v.told = now
+		if s.machine.Frozen() {
+			s.agreement.Tell()
+			s.agreement.Forgive(now, s.connected)
+		}
+	}
+}
+
+func (s *Site) suspicion(now int64, r int) membership.Reason {
+	p, timeout := &s.vigil.from[r], s.cfg.Rules.Timeout
+	if now-max(s.machine.Heard(r), s.vigil.grace) > timeout {
+		return membership.Silent
+	}
+	if s.machine.Frozen() {
+		return 0
+	}
+	switch {
+	case !s.machine.Pausing(r):
+		p.pausing = 0
+	case p.pausing == 0:
+		p.pausing = now
+	case s.cfg.Slow > 0 && now-p.pausing > s.cfg.Slow:
+		return membership.Slow
+	}
+	if has, sent := s.machine.Acknowledged(r); has > p.acked || has == sent || p.since == 0 {
+		p.acked, p.since = has, now
+	}
+	if now-max(p.since, s.vigil.grace) > deafFor*timeout {
+		return membership.Deaf
+	}
+	return 0
+}
+
+// vigilDue returns when somebody may have been silent for too long.
+func (s *Site) vigilDue() int64 {
+	timeout := s.cfg.Rules.Timeout
+	due := s.vigil.last + timeout/2 // so that standing still is noticed
+	for r := range s.view.Members {
+		if r != s.rank && s.agreement.Suspected(r) == 0 {
+			due = min(due, max(s.machine.Heard(r), s.vigil.grace)+timeout+1)
+		}
+	}
+	return due
+}
