@@ -5,7 +5,7 @@ const (
 	AckDelay    int64 = 1_000_000   // data is acknowledged after this at the latest
 	AnnounceMin int64 = 4_000_000   // what is not acknowledged is announced again after this, doubling
 	AnnounceMax int64 = 128_000_000 // up to this
-	Heartbeat   int64 = 125_000_000 // a row is sent this often though nothing happens, unless told otherwise
+	Heartbeat   int64 = 250_000_000 // a row is sent this often though nothing happens, unless told otherwise
 )
 
 // Acks decides when a member sends its row: after a fraction of the budget has

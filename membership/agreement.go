@@ -46,6 +46,7 @@ type Agreement struct {
 	suspects []Reason // per rank; 0: not suspected
 	hearsay  uint64   // of these, bit per rank: only others say so
 	blocked  bool     // those who are left are too few
+	accused  bool     // another member suspects this one, and so has stopped
 
 	promised  Ballot
 	accepted  *Proposal // what this member has accepted, at the ballot acceptedAt
@@ -93,6 +94,24 @@ func (a *Agreement) Decided() (p Proposal, ok bool) {
 	return *a.decided, true
 }
 
+// Gone returns why this member is not in the next view, once that is decided; 0: it
+// is, or nothing is decided. Whoever did not leave takes no part in what the others
+// deliver: they did not ask what it holds.
+func (a *Agreement) Gone() (p Proposal, why Reason) {
+	if a.decided == nil {
+		return Proposal{}, 0
+	}
+	for _, d := range a.decided.Gone {
+		if d.Rank == a.self {
+			return *a.decided, d.Reason
+		}
+	}
+	return Proposal{}, 0
+}
+
+// Over tells whether it is known what the view is followed by.
+func (a *Agreement) Over() bool { return a.decided != nil }
+
 // Blocked tells whether the members that are not suspected are too few to go on.
 func (a *Agreement) Blocked() bool { return a.blocked }
 
@@ -125,17 +144,22 @@ func (a *Agreement) Suspected(rank int) Reason { return a.suspects[rank] }
 
 // Tell repeats to the others whom this member suspects.
 func (a *Agreement) Tell() {
+	l := a.suspicions()
+	for r := range a.n {
+		if r != a.self {
+			a.post(r, l)
+		}
+	}
+}
+
+func (a *Agreement) suspicions() Letter {
 	l := Letter{Kind: Suspect}
 	for r, why := range a.suspects {
 		if why != 0 {
 			l.Suspicions = append(l.Suspicions, Departure{r, why})
 		}
 	}
-	for r := range a.n {
-		if r != a.self {
-			a.post(r, l)
-		}
-	}
+	return l
 }
 
 // Reachable notes that a connection to the member with this rank has been made
@@ -144,6 +168,9 @@ func (a *Agreement) Reachable(now int64, rank int) {
 	if a.blocked {
 		a.suspects[rank] = 0
 		a.hearsay &^= 1 << rank
+	}
+	if l := a.suspicions(); len(l.Suspicions) > 0 || a.data.Frozen() { // an answer tells if it has been decided
+		a.post(rank, l)
 	}
 	if l := a.lead; l != nil && a.suspects[rank] == 0 {
 		switch {
@@ -171,8 +198,12 @@ func (a *Agreement) Forgive(now int64, reachable uint64) {
 	a.Step(now)
 }
 
-// Join asks that m be in the next view.
-func (a *Agreement) Join(m Member) { a.joins = append(a.joins, m) }
+// Join asks that m be in the next view. Asking again does nothing.
+func (a *Agreement) Join(m Member) {
+	if !slices.ContainsFunc(a.joins, func(j Member) bool { return j.ID == m.ID }) {
+		a.joins = append(a.joins, m)
+	}
+}
 
 // Withdraw takes Join back, as long as nothing has been proposed.
 func (a *Agreement) Withdraw(id uint64) {
@@ -298,6 +329,10 @@ func (a *Agreement) hear(from int, list []Departure) {
 		return
 	}
 	for _, d := range list {
+		if d.Rank == a.self { // it has stopped; if it cannot go on without this member, it does with this letter
+			a.accused = true
+			a.post(from, a.suspicions())
+		}
 		if d.Rank != a.self && a.suspects[d.Rank] == 0 {
 			a.suspects[d.Rank] = d.Reason
 			a.hearsay |= 1 << d.Rank
@@ -407,7 +442,7 @@ func (a *Agreement) Step(now int64) {
 
 // due tells whether the view has to end.
 func (a *Agreement) due() bool {
-	return a.data.Frozen() || a.promised != 0 || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
+	return a.data.Frozen() || a.accused || a.promised != 0 || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
 		slices.ContainsFunc(a.suspects, func(r Reason) bool { return r != 0 })
 }
 
@@ -455,6 +490,12 @@ func (a *Agreement) progress(now int64, alive uint64) {
 	if l = a.lead; l == nil || l.proposal == nil {
 		return
 	}
+	for _, h := range l.holders {
+		if alive>>h&1 == 0 { // what it alone held may be lost: ask anew what there is
+			a.begin(now, alive)
+			return
+		}
+	}
 	waiting := alive & l.answered() &^ l.accepts
 	if a.rules.Flaws.Has(flaw.InstallsAlone) && l.accepts>>a.self&1 != 0 {
 		waiting = 0
@@ -493,9 +534,7 @@ func (a *Agreement) overdue(now, limit int64, missing uint64) {
 			return // that has called Step
 		}
 	}
-	if missing == 0 { // too few have accepted, of those who had answered: ask again
-		a.lead, a.retryAt = nil, now
-	}
+	a.begin(now, a.alive()) // too few of those who had answered are left, or this member itself lacks something
 }
 
 // propose adopts what may have been chosen before, or else makes a proposal: a

@@ -16,6 +16,15 @@ type early struct {
 // maxEarly bounds the packets kept for the next view. More are repaired.
 const maxEarly = 1024
 
+// soon is a letter about the next view, from one who is in it already.
+type soon struct {
+	from uint64
+	l    membership.Letter
+}
+
+// maxSoon bounds the letters kept for the next view. More are asked for again.
+const maxSoon = 256
+
 // Packet takes a packet of the data plane, like core.Machine.Receive. Packets of
 // the view that is being agreed on come from those who have installed it already;
 // they are kept.
@@ -23,15 +32,20 @@ func (s *Site) Packet(now int64, ref slab.Ref, off, size int) {
 	if s.out {
 		return
 	}
-	if s.machine.Frozen() && len(s.early) < maxEarly {
-		b := s.pool.Bytes(ref)[off : off+size]
-		if h, err := wire.Parse(b); err == nil && h.View != s.key && h.Cluster == s.cfg.Core.Cluster && wire.Verify(b) {
-			s.pool.Retain(ref)
-			s.early = append(s.early, early{h.View, ref, off, size})
-			return
-		}
+	if s.previous == nil && !s.machine.Frozen() {
+		s.machine.Receive(now, ref, off, size)
+		return
 	}
-	s.machine.Receive(now, ref, off, size)
+	b := s.pool.Bytes(ref)[off : off+size]
+	switch h, err := wire.Parse(b); {
+	case err != nil || h.View == s.key || h.Cluster != s.cfg.Core.Cluster:
+		s.machine.Receive(now, ref, off, size)
+	case s.previous != nil && h.View == s.last.View:
+		s.previous.Receive(now, ref, off, size)
+	case s.machine.Frozen() && len(s.early) < maxEarly && wire.Verify(b):
+		s.pool.Retain(ref)
+		s.early = append(s.early, early{h.View, ref, off, size})
+	}
 }
 
 // replay takes the packets that came before the view did.
@@ -42,6 +56,13 @@ func (s *Site) replay(now int64) {
 		}
 	}
 	s.drop()
+	letters := s.soon
+	s.soon = nil
+	for _, p := range letters {
+		if p.l.View == s.key {
+			s.Letter(now, p.from, p.l)
+		}
+	}
 }
 
 func (s *Site) drop() {
@@ -61,10 +82,19 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 	switch {
 	case l.Kind == membership.Gone:
 		// The ring has gone on without this member, whoever decided that.
-		s.lost = s.lost || l.View == s.key && rank >= 0
+		// If it knows what was decided and holds the cut, it ends the view as all do.
+		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && rank >= 0 {
+			s.lost = true
+		}
 	case l.View == s.key && rank >= 0:
+		if s.agreement.Blocked() && s.agreement.Suspected(rank) != 0 {
+			s.vigil.from[rank].grace = now
+			s.agreement.Reachable(now, rank) // the link has healed
+		}
 		s.agreement.Receive(now, rank, l)
-	case l.Num < s.view.Num && l.Num+1 == s.view.Num && rank >= 0 && s.last.Kind != 0 && l.View == s.last.View:
+	case l.Num == s.view.Num+1 && len(s.soon) < maxSoon && l.Kind != membership.State:
+		s.soon = append(s.soon, soon{from, l})
+	case l.View == s.last.View && s.last.Kind != 0:
 		if l.Kind != membership.Install && l.Kind != membership.Accepted {
 			s.post(from, s.last) // it has missed the decision
 		}
@@ -83,8 +113,8 @@ func (s *Site) gone(l membership.Letter) membership.Letter {
 func (s *Site) Connected(now int64, id uint64) {
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
 		s.connected |= 1 << rank
+		s.vigil.from[rank].grace = now
 		s.agreement.Reachable(now, rank)
-		s.agreement.Tell()
 		s.collect()
 	}
 }

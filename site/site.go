@@ -43,6 +43,7 @@ type Change struct {
 	Gone    []membership.Departure // ranks of Old
 	Blocked bool                   // too few members are left to go on; there is no Next yet
 	Out     bool                   // this member is not in Next, or the ring has gone on without it
+	Why     membership.Reason      // Out: Left or Merged, and all of Old has been delivered; else it was expelled, 0 if it is not known why
 }
 
 // Post is a letter and the member that it goes to.
@@ -67,8 +68,11 @@ type Site struct {
 	key       uint64
 	rank      int
 	machine   *core.Machine
+	previous  *core.Machine // of the view before, to repair what others lack of it; nil: nobody does
+	before    membership.View
 	agreement *membership.Agreement
 	last      membership.Letter // the Install by which this view came; Kind 0 in the first
+	leaving   bool              // has asked for a view without itself
 	out       bool              // not a member any more
 	lost      bool              // ... and others decided so without this member
 	wasBlock  bool              // the program has been told that the view is blocked
@@ -76,6 +80,7 @@ type Site struct {
 	connected uint64 // bit per rank
 	vigil     vigil
 	early     []early
+	soon      []soon
 	posts     []Post
 	outs      []Out
 }
@@ -108,6 +113,9 @@ func (s *Site) enter(now int64, v membership.View) error {
 	s.view, s.key, s.rank, s.machine, s.connected, s.wasBlock = v, v.Key(), rank, m, connected, false
 	s.agreement = membership.NewAgreement(s.cfg.Rules, v, rank, m)
 	s.vigil = newVigil(now, len(v.Members))
+	if s.leaving {
+		s.askToLeave()
+	}
 	s.replay(now)
 	return nil
 }
@@ -141,11 +149,17 @@ func (s *Site) Admit(now int64, m membership.Member) {
 // Leave asks for a next view without this member. Everything submitted before is
 // delivered first.
 func (s *Site) Leave(now int64) {
+	s.leaving = true
+	s.askToLeave()
+	s.agreement.Step(now)
+}
+
+// askToLeave tells the leader, whoever that is now.
+func (s *Site) askToLeave() {
 	s.agreement.Leave(s.rank)
 	if to := s.agreement.Leader(); to != s.rank {
 		s.post(s.view.Members[to].ID, membership.Letter{Kind: membership.Leave, View: s.key, Num: s.view.Num})
 	}
-	s.agreement.Step(now)
 }
 
 // Submit is core.Machine's. While a view ends nothing is taken; a message of which
@@ -192,19 +206,37 @@ func (s *Site) Letters() []Post {
 // Output returns the packets to send, in order. Valid until Recycle, which must
 // come before Deliver.
 func (s *Site) Output() []Out {
-	for _, o := range s.machine.Output() {
+	s.take(s.machine, &s.view)
+	if s.previous != nil {
+		s.take(s.previous, &s.before)
+	}
+	return s.outs
+}
+
+func (s *Site) take(m *core.Machine, v *membership.View) {
+	for _, o := range m.Output() {
 		out := Out{Out: o}
 		if o.To != core.Multicast {
-			out.Member = &s.view.Members[o.To]
+			out.Member = &v.Members[o.To]
 		}
 		s.outs = append(s.outs, out)
 	}
-	return s.outs
+}
+
+// dropPrevious forgets the view before this one.
+func (s *Site) dropPrevious() {
+	if s.previous != nil {
+		s.previous.Release()
+		s.previous = nil
+	}
 }
 
 // Recycle takes back what Output returned.
 func (s *Site) Recycle() {
 	s.machine.Recycle()
+	if s.previous != nil {
+		s.previous.Recycle()
+	}
 	s.outs = s.outs[:0]
 }
 
@@ -229,8 +261,9 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 		s.wasBlock = true
 		sink.View(Change{Old: s.view, Blocked: true})
 	}
-	if s.lost {
-		s.end(now, sink, membership.Proposal{})
+	gone, why := s.agreement.Gone()
+	if s.lost || why != 0 && why != membership.Left && why != membership.Merged {
+		s.end(now, sink, gone)
 		return count
 	}
 	p, ok := s.agreement.Decided()
@@ -249,14 +282,20 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	s.collect()
 	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
-	s.machine.Release()
+	s.dropPrevious()
 	if c.Out {
+		s.machine.Release()
+		if !s.lost {
+			_, c.Why = s.agreement.Gone()
+		}
 		s.out = true
 		s.drop()
 		sink.View(c)
 		return
 	}
 	s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
+	s.machine.Recycle()
+	s.previous, s.before = s.machine, s.view
 	s.welcome(p)
 	sink.View(c)
 	if err := s.enter(now, p.Next); err != nil { // its leader checked what can be checked
@@ -264,18 +303,13 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	}
 }
 
-// welcome sends the decision to those who join by it: the oldest that stays does.
+// welcome sends the decision to those who join by it. All who stay do: the leader
+// may die before it has told anybody.
 func (s *Site) welcome(p membership.Proposal) {
-	for _, m := range p.Next.Members {
-		if m.Joined == p.Next.Num {
-			continue
-		}
-		if m.ID != s.self {
-			return
-		}
-		break
-	}
 	for _, r := range p.Next.Joined() {
 		s.post(p.Next.Members[r].ID, s.last)
 	}
 }
+
+// String tells where the site stands, for people.
+func (s *Site) String() string { return fmt.Sprintf("%v, out %v", s.agreement, s.out) }

@@ -4,21 +4,24 @@ import "cohort/membership"
 
 // vigil watches the members of a view for signs of life.
 type vigil struct {
+	began int64 // the view's
 	last  int64 // when it was last kept
 	grace int64 // nobody is suspected for silence before
+	over  int64 // since when it is known what the view is followed by; 0: it is not
 	told  int64 // when suspicions were last repeated
 	from  []peer
 }
 
 // peer is what the vigil knows of one member.
 type peer struct {
+	grace   int64  // it is not suspected for silence before
 	pausing int64  // since when it has asked senders to pause; 0: it does not
 	acked   uint64 // what it had acknowledged
 	since   int64  // since when it has acknowledged nothing though something was sent
 }
 
 func newVigil(now int64, n int) vigil {
-	return vigil{last: now, grace: now, told: now, from: make([]peer, n)}
+	return vigil{began: now, last: now, grace: now, told: now, from: make([]peer, n)}
 }
 
 // deafFor is how many timeouts a member may leave packets unacknowledged that
@@ -33,6 +36,8 @@ func (s *Site) watch(now int64) {
 		v.grace = now
 	}
 	v.last = now
+	s.catchUp(now)
+	s.letGo()
 	for r := range s.view.Members {
 		if r == s.rank || s.agreement.Suspected(r) != 0 {
 			continue
@@ -43,6 +48,9 @@ func (s *Site) watch(now int64) {
 	}
 	if now-v.told > timeout { // who suspects whom must reach all in the end
 		v.told = now
+		if s.leaving {
+			s.askToLeave()
+		}
 		if s.machine.Frozen() {
 			s.agreement.Tell()
 			s.agreement.Forgive(now, s.connected)
@@ -50,9 +58,40 @@ func (s *Site) watch(now int64) {
 	}
 }
 
+// fetchFor is how many timeouts one who leaves may take to fetch the rest of its
+// last view: the others do not keep it for those who are not in the next.
+const fetchFor = 8
+
+// catchUp gives up a view after which this member is none, when those who hold the
+// rest of it have gone on.
+func (s *Site) catchUp(now int64) {
+	v := &s.vigil
+	switch _, why := s.agreement.Gone(); {
+	case why == 0:
+	case v.over == 0:
+		v.over = now
+	case now-v.over > fetchFor*s.cfg.Rules.Timeout && !s.machine.Fetched():
+		s.lost = true
+	}
+}
+
+// letGo forgets the previous view once all who came from it have been heard in this
+// one: then nobody needs a repair of it any more.
+func (s *Site) letGo() {
+	if s.previous == nil {
+		return
+	}
+	for r, m := range s.view.Members {
+		if r != s.rank && m.Joined != s.view.Num && s.machine.Heard(r) <= s.vigil.began {
+			return
+		}
+	}
+	s.dropPrevious()
+}
+
 func (s *Site) suspicion(now int64, r int) membership.Reason {
 	p, timeout := &s.vigil.from[r], s.cfg.Rules.Timeout
-	if now-max(s.machine.Heard(r), s.vigil.grace) > timeout {
+	if now-s.heard(r) > timeout {
 		return membership.Silent
 	}
 	if s.machine.Frozen() {
@@ -75,13 +114,18 @@ func (s *Site) suspicion(now int64, r int) membership.Reason {
 	return 0
 }
 
+// heard returns from when on silence of the member with this rank counts.
+func (s *Site) heard(r int) int64 {
+	return max(s.machine.Heard(r), s.vigil.grace, s.vigil.from[r].grace)
+}
+
 // vigilDue returns when somebody may have been silent for too long.
 func (s *Site) vigilDue() int64 {
 	timeout := s.cfg.Rules.Timeout
 	due := s.vigil.last + timeout/2 // so that standing still is noticed
 	for r := range s.view.Members {
 		if r != s.rank && s.agreement.Suspected(r) == 0 {
-			due = min(due, max(s.machine.Heard(r), s.vigil.grace)+timeout+1)
+			due = min(due, s.heard(r)+timeout+1)
 		}
 	}
 	return due

@@ -1,0 +1,150 @@
+package churn
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"cohort/internal/flaw"
+)
+
+// runs is how many seeds the tests run: under the race detector fewer, since there
+// is one goroutine. The seeds are fixed; vssim goes where nobody has been.
+func runs() int {
+	switch {
+	case raceEnabled:
+		return 100
+	case testing.Short():
+		return 1000
+	}
+	return 10_000
+}
+
+const shards = 4
+
+// TestSeeds holds runs of random scenarios against every property.
+func TestSeeds(t *testing.T) {
+	var mu sync.Mutex
+	met := map[string]int{}
+	t.Run("shards", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for i := shard; i < runs(); i += shards {
+					s := Generate(uint64(1 + i))
+					r := Run(s, 0, nil)
+					if r.Violation != nil {
+						t.Errorf("seed %d: %v\nreplay it with: go run ./cmd/vssim churn replay %d", s.Seed, r.Violation, s.Seed)
+						return
+					}
+					mu.Lock()
+					count(met, s, r)
+					mu.Unlock()
+				}
+			})
+		}
+	})
+	if t.Failed() || testing.Short() || raceEnabled {
+		return
+	}
+	for _, what := range []string{
+		"crash", "stall", "cut", "leave", "join", "deliveries", "changes", "discarded", "went on",
+		"blocked", "expelled", "left", "entered", "1 members", "7 members",
+	} {
+		if met[what] == 0 {
+			t.Errorf("no run met %q", what)
+		}
+	}
+	t.Log(met)
+}
+
+// count adds up what runs have met: a simulator in which nothing happens would
+// pass everything.
+func count(met map[string]int, s Scenario, r Result) {
+	met[fmt.Sprintf("%d members", s.Members)]++
+	met["deliveries"] += r.Delivered
+	met["changes"] += r.Changes
+	met["discarded"] += int(r.Discarded)
+	met["blocked"] += r.Blocked
+	met["expelled"] += r.Expelled
+	met["left"] += r.Left
+	met["entered"] += r.Entered
+	if r.Stuck {
+		met["too few survived"]++
+	} else {
+		met["went on"]++
+	}
+	for _, o := range s.Ops {
+		met[kindNames[o.Kind]]++
+	}
+}
+
+// catches says, for each flaw, within how many runs the checker must catch it,
+// and which properties may be the first to break.
+var catches = map[flaw.Set]struct {
+	runs int
+	by   []string
+}{
+	flaw.NotFrozen:        {20, []string{"SelfDelivery", "VirtualSynchrony"}},
+	flaw.CutByMinimum:     {20, []string{"SelfDelivery", "VirtualSynchrony"}},
+	flaw.AcceptedIgnored:  {1000, []string{"PrimaryComponent"}},
+	flaw.AcceptsUnfetched: {1000, []string{"Liveness", "Safe", "PrimaryComponent"}},
+	flaw.AnyHalf:          {500, []string{"PrimaryComponent", "VirtualSynchrony"}},
+	flaw.PromiseForgotten: {1000, []string{"PrimaryComponent", "VirtualSynchrony"}},
+	flaw.TailByArrival:    {100, []string{"Total"}},
+	flaw.InstallsAlone:    {1000, []string{"PrimaryComponent"}},
+	flaw.SafeTooEarly:     {200, []string{"Safe", "Total"}},
+	flaw.CausalUnchecked:  {50, []string{"Causal"}},
+	flaw.TotalOnReceipt:   {50, []string{"Total"}},
+	flaw.TwoHolders:       {50, []string{"Total", "SelfDelivery"}},
+	flaw.GapSkipped:       {50, []string{"FIFO", "NoPanic", "SelfDelivery", "VirtualSynchrony", "Causal", "Safe"}},
+}
+
+// TestFlawsAreCaught runs each broken protocol until the checker catches it: one
+// that passes a broken protocol proves nothing.
+func TestFlawsAreCaught(t *testing.T) {
+	if raceEnabled {
+		t.Skip("too slow under the race detector, and there is one goroutine")
+	}
+	for _, f := range flaw.OfChange() {
+		if _, known := catches[f]; !known {
+			t.Errorf("nobody says what should catch %v", f)
+		}
+	}
+	for f, want := range catches {
+		t.Run(f.String(), func(t *testing.T) {
+			t.Parallel()
+			for i := range want.runs {
+				v := Run(Generate(uint64(1+i)), f, nil).Violation
+				if v == nil {
+					continue
+				}
+				if !slices.Contains(want.by, v.Property) {
+					t.Errorf("run %d: caught by %v, want one of %v", i+1, v, want.by)
+				}
+				t.Logf("run %d of %d: %v", i+1, want.runs, v.Property)
+				return
+			}
+			t.Errorf("not caught in %d runs", want.runs)
+		})
+	}
+}
+
+// TestDeterministic runs seeds twice, once with a trace: a run that cannot be
+// repeated cannot be debugged.
+func TestDeterministic(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		var told strings.Builder
+		a, b := Run(Generate(seed), 0, io.Discard), Run(Generate(seed), 0, &told)
+		if !reflect.DeepEqual(a, b) {
+			t.Errorf("seed %d ran twice: %+v, then %+v", seed, a, b)
+		}
+		if told.Len() == 0 {
+			t.Errorf("seed %d: the trace is empty", seed)
+		}
+	}
+}
