@@ -1,0 +1,112 @@
+// Package control is the connections of the control plane: one reliable
+// connection, TCP or TLS, between each two nodes that deal with each other, for
+// letters of up to 16 MiB, and separate stream connections for bulk state. All
+// come in at one listener.
+//
+// The package moves bytes and reports; it decides nothing. A loop calls Dial,
+// Send and Hangup, which never block, and takes what has happened from Poll.
+// A process that dies is noticed at once, because its kernel closes its
+// connections.
+package control
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// MaxFrame is the largest letter, bytes.
+const MaxFrame = 16 << 20
+
+// MaxHello is the largest first message of a stream connection, bytes.
+const MaxHello = 4 << 10
+
+const (
+	// maxQueue is how much may wait to be written to one peer, and how much of one
+	// peer's letters may wait for Poll, bytes: a few of the largest.
+	maxQueue = 64 << 20
+
+	// letterOverhead is counted with each letter that waits, bytes, so that many
+	// empty ones are bounded too.
+	letterOverhead = 64
+
+	// maxStrangers is how many connections that came in may be in their handshake.
+	maxStrangers = 256
+
+	dialTimeout      = time.Second
+	handshakeTimeout = time.Second
+	hangupTimeout    = 200 * time.Millisecond
+	closeTimeout     = 100 * time.Millisecond
+)
+
+// Errors. They come wrapped in one that names the value at fault.
+var (
+	ErrConfig      = errors.New("bad configuration")
+	ErrClosed      = errors.New("mesh is closed")
+	ErrTooLarge    = errors.New("too large")
+	ErrQueue       = errors.New("too much waits to be sent")
+	ErrReplaced    = errors.New("replaced by a newer connection of the same peer")
+	ErrHandshake   = errors.New("not a handshake of the control plane")
+	ErrVersion     = errors.New("another version of the protocol")
+	ErrCluster     = errors.New("another cluster")
+	ErrIncarnation = errors.New("another incarnation")
+	ErrKind        = errors.New("connections of this kind are not taken")
+	ErrSuperseded  = errors.New("refused in favour of the peer's own dialling, which did not arrive")
+)
+
+// Config says where to listen and whom to talk to. Only Listen must be set.
+type Config struct {
+	Listen  netip.AddrPort // local address; port 0 takes any. Dialling starts from this address too
+	Cluster uint32         // connections of other clusters are refused
+
+	// TLS is used for both sides; nil is plain TCP. With ClientAuth set to
+	// tls.RequireAndVerifyClientCert both sides prove themselves. An empty
+	// ServerName stands for the IP address that is dialled.
+	TLS *tls.Config
+
+	// Wake is called, from any goroutine, after an event has been posted to an
+	// empty list. It must not block, nor call the Mesh. Default: nothing.
+	Wake func()
+
+	// Stream is called on a goroutine of its own for each stream connection that
+	// comes in, with the dialler's hello, which it may keep. The connection is
+	// closed when Stream returns and on Mesh.Close, which waits for Stream to
+	// return. Default: streams are refused.
+	Stream func(hello []byte, conn net.Conn)
+
+	Logger *slog.Logger // Default slog.Default()
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if !c.Listen.IsValid() {
+		return c, fmt.Errorf("control: %w: Listen is %v, want an IP address and a port", ErrConfig, c.Listen)
+	}
+	if c.Wake == nil {
+		c.Wake = func() {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, nil
+}
+
+// EventKind says what has happened.
+type EventKind uint8
+
+const (
+	Connected    EventKind = iota + 1 // Send reaches Peer from now on
+	Disconnected                      // it no longer does, or dialling it failed; Err says why
+	Received                          // Peer sent Body
+)
+
+// Event is something that has happened.
+type Event struct {
+	Kind EventKind
+	Peer uint64
+	Body []byte // of Received; the caller's to keep
+	Err  error  // of Disconnected
+}
