@@ -23,6 +23,7 @@ type commands struct {
 	Soak   soakCmd   `cmd:"" help:"Run new seeds for a time."`
 	Replay replayCmd `cmd:"" help:"Run one seed again and show what happened."`
 	Props  propsCmd  `cmd:"" help:"List the properties that are checked."`
+	Churn  churnCmd  `cmd:"" help:"The same for views that change: crashes, cuts, stalls, joins and leaves."`
 }
 
 // common are the flags of the commands that run many seeds.
@@ -63,7 +64,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, out, errs io.Writer) int {
 	var c commands
 	var flaws []string
-	for _, f := range flaw.All() {
+	for _, f := range append(flaw.All(), flaw.OfChange()...) {
 		flaws = append(flaws, f.String())
 	}
 	status := -1
@@ -92,7 +93,7 @@ func parseFlaw(name string) (flaw.Set, error) {
 	if name == "" {
 		return 0, nil
 	}
-	for _, f := range flaw.All() {
+	for _, f := range append(flaw.All(), flaw.OfChange()...) {
 		if f.String() == name {
 			return f, nil
 		}
@@ -135,14 +136,34 @@ func (c *common) sweep(out io.Writer, more func(begun uint64) bool) error {
 	if err != nil {
 		return err
 	}
+	var t totals
+	start := time.Now()
+	err = c.each(out, more, func(seed uint64) error {
+		r := sim.Run(sim.Generate(seed), f, nil)
+		t.Lock()
+		defer t.Unlock()
+		if t.add(r); r.Violation != nil {
+			return r.Violation
+		}
+		return nil
+	})
+	fmt.Fprintf(out, "%d runs from seed %d in %v: %d messages, %d deliveries, %d packets, %v of virtual time, at most %d B of slabs, %d violations\n",
+		t.runs, c.From, time.Since(start).Round(time.Millisecond), t.messages, t.deliveries, t.packets,
+		time.Duration(t.virtual).Round(time.Millisecond), t.memory, t.failures)
+	return err
+}
+
+// each calls run with seed after seed, several at a time, while more says so, and
+// prints what it returns. It returns errViolation if that was ever an error.
+func (c *common) each(out io.Writer, more func(begun uint64) bool, run func(seed uint64) error) error {
 	if c.Parallel < 1 {
 		return fmt.Errorf("--parallel %d: want at least 1", c.Parallel)
 	}
-	var t totals
+	var mu sync.Mutex
+	var failed error
 	var begun atomic.Uint64
 	var stop atomic.Bool
 	var wait sync.WaitGroup
-	start := time.Now()
 	for range c.Parallel {
 		wait.Go(func() {
 			for !stop.Load() {
@@ -150,24 +171,18 @@ func (c *common) sweep(out io.Writer, more func(begun uint64) bool) error {
 				if !more(k) {
 					return
 				}
-				r := sim.Run(sim.Generate(c.From+k), f, nil)
-				t.Lock()
-				if t.add(r); r.Violation != nil {
-					fmt.Fprintf(out, "seed %d: %v\n", c.From+k, r.Violation)
+				if err := run(c.From + k); err != nil {
+					mu.Lock()
+					fmt.Fprintf(out, "seed %d: %v\n", c.From+k, err)
+					failed = errViolation
+					mu.Unlock()
 					stop.Store(!c.Keep)
 				}
-				t.Unlock()
 			}
 		})
 	}
 	wait.Wait()
-	fmt.Fprintf(out, "%d runs from seed %d in %v: %d messages, %d deliveries, %d packets, %v of virtual time, at most %d B of slabs, %d violations\n",
-		t.runs, c.From, time.Since(start).Round(time.Millisecond), t.messages, t.deliveries, t.packets,
-		time.Duration(t.virtual).Round(time.Millisecond), t.memory, t.failures)
-	if t.failures > 0 {
-		return errViolation
-	}
-	return nil
+	return failed
 }
 
 func (c *replayCmd) Run(out io.Writer) error {

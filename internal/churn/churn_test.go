@@ -148,3 +148,23 @@ func TestDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// TestShrink makes a failing scenario smaller, and it still fails the same way.
+func TestShrink(t *testing.T) {
+	var s Scenario
+	var v *Violation
+	for seed := uint64(1); v == nil; seed++ {
+		if seed > 20 {
+			t.Fatal("no seed up to 20 catches CutByMinimum")
+		}
+		s = Generate(seed)
+		v = Run(s, flaw.CutByMinimum, nil).Violation
+	}
+	small := Shrink(s, flaw.CutByMinimum, 200)
+	if w := Run(small, flaw.CutByMinimum, nil).Violation; w == nil || w.Property != v.Property || len(small.Ops) >= len(s.Ops) {
+		t.Errorf("%d operations of %d, which give %v; the whole gave %v", len(small.Ops), len(s.Ops), w, v)
+	}
+	if same := Shrink(s, 0, 10); !reflect.DeepEqual(same, s) {
+		t.Error("a scenario that does not fail has been changed")
+	}
+}
