@@ -10,104 +10,129 @@ import (
 // acceptPause is waited after a failed accept, such as for want of descriptors.
 const acceptPause = 10 * time.Millisecond
 
-// accept takes in connections until the listener is closed.
+// accept takes connections until the listener is closed.
 func (m *Mesh) accept() {
 	for {
 		raw, err := m.listener.AcceptTCP()
-		if errors.Is(err, net.ErrClosed) {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil {
-			m.cfg.Logger.Warn("control: cannot accept", "addr", m.Addr(), "err", err)
+		case err != nil:
+			m.cfg.Logger.Warn("control: cannot accept", "listener", m.Addr(), "err", err)
 			time.Sleep(acceptPause)
-			continue
+		default:
+			m.admit(raw)
 		}
-		m.mu.Lock()
-		if m.closed || m.strangers == maxStrangers {
-			raw.Close()
-		} else {
-			m.strangers++
-			m.guests[raw] = struct{}{}
-			m.wg.Go(func() { m.welcome(raw) })
-		}
-		m.mu.Unlock()
 	}
 }
 
-// welcome hears a connection's hello, answers it and serves it.
-func (m *Mesh) welcome(raw *net.TCPConn) {
-	raw.SetDeadline(time.Now().Add(handshakeTimeout))
-	conn := net.Conn(raw)
-	if m.cfg.TLS != nil {
-		conn = tls.Server(raw, m.cfg.TLS)
-	}
-	h, err := readHello(conn) // and the TLS handshake before it
-	a, l := m.judge(h, err, conn, raw)
-	if err == nil || a.verdict == wrongVersion {
-		_, err = conn.Write(a.append(nil))
-	}
-	switch {
-	case l != nil:
-		m.serve(l) // finds out if the answer could not be written
-	case err == nil && a.verdict == accepted:
-		m.cfg.Stream(h.body, conn)
-		fallthrough
+// admit begins a handshake, if there is a slot for it.
+func (m *Mesh) admit(raw *net.TCPConn) {
+	select {
+	case m.slots <- struct{}{}:
 	default:
-		conn.Close()
-		m.mu.Lock()
-		delete(m.guests, raw)
-		m.mu.Unlock()
+		_ = raw.Close()
+		return
 	}
-	if err != nil || a.verdict != accepted {
-		m.cfg.Logger.Debug("control: refused", "from", raw.RemoteAddr(), "verdict", verdicts[a.verdict], "err", err)
+	if !m.keep(raw) {
+		_ = raw.Close()
+		<-m.slots
+		return
 	}
+	m.wg.Go(func() { m.welcome(raw) })
 }
 
-// judge answers a hello, or err if there was none. If it was a peer's and is
-// accepted, the link is up, but for the answer.
-func (m *Mesh) judge(h hello, err error, conn net.Conn, raw *net.TCPConn) (answer, *link) {
+// keep has Close close a socket; false means that it is too late for that.
+func (m *Mesh) keep(raw net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.sockets[raw] = struct{}{}
+	}
+	return !m.closed
+}
+
+func (m *Mesh) release(raw net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sockets, raw)
+}
+
+// welcome hears a hello, answers it, and hands the connection on.
+func (m *Mesh) welcome(raw *net.TCPConn) {
+	_ = raw.SetDeadline(time.Now().Add(handshakeTimeout))
+	c := conn(raw)
+	if m.cfg.TLS != nil {
+		c = tls.Server(raw, m.cfg.TLS)
+	}
+	h, err := readHello(c) // and the handshake of TLS before it
+	<-m.slots
+	a, connected := m.judge(h, err, c, raw)
+	if connected {
+		return
+	}
+	if err == nil || a.verdict == wrongVersion {
+		if _, failed := c.Write(a.encode()); failed != nil {
+			err = failed
+		}
+	}
+	if err == nil && a.verdict == accepted {
+		_ = raw.SetDeadline(time.Time{})
+		m.cfg.Stream(h.body, &stream{conn: c, raw: raw, m: m})
+		return
+	}
+	m.cfg.Logger.Debug("control: refused", "from", raw.RemoteAddr(), "verdict", a.verdict, "err", err)
+	_ = c.Close()
+	m.release(raw)
+}
+
+// judge answers a hello, or the error in place of one. A peer that is accepted is
+// connected, and its writer will write the answer: were it written first, the
+// dialler could be connected sooner than we, and of two connections that cross,
+// each side could close the other's.
+func (m *Mesh) judge(h hello, err error, c conn, raw *net.TCPConn) (a answer, connected bool) {
 	m.mu.Lock()
 	defer m.unlock()
-	m.strangers--
-	a := answer{cluster: m.cfg.Cluster, id: m.id}
+	a = answer{id: m.id, attempts: m.attempts}
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrVersion):
 		a.verdict = wrongVersion
+	case err != nil:
+		a.verdict = wrongKind // not written
 	case h.cluster != m.cfg.Cluster:
 		a.verdict = wrongCluster
-	case h.kind == streamKind && m.cfg.Stream != nil:
-		raw.SetDeadline(time.Time{})
-	case h.kind != peerKind:
+	case h.kind == kindStream && m.cfg.Stream == nil:
 		a.verdict = wrongKind
-	case h.to != m.id || m.id == 0:
-		a.verdict = wrongIncarnation
+	case h.kind == kindStream:
+	case m.closed || m.id == 0 || h.to != m.id:
+		a.verdict = wrongIdentity
 	case !m.makeWay(h):
-		a.verdict = superseded
+		a.verdict = stale
 	default:
-		// Up before the answer goes: the dialler's side must not be connected
-		// sooner than ours, or both could discard the other's connection.
-		l := m.newLink(h.from, key{h.stamp, h.from}, up)
-		m.clock = max(m.clock, h.stamp)
-		delete(m.guests, raw)
-		m.join(l, conn, raw)
-		return a, l
+		delete(m.sockets, raw)
+		_ = raw.SetDeadline(time.Time{})
+		p := newPeer(m, h.from, c, raw, h.attempt)
+		p.answer = a.encode()
+		m.start(p)
+		return a, true
 	}
-	return a, nil
+	return a, false
 }
 
-// makeWay removes what there is to the peer that says hello, if that is older
-// than what it offers; mu is held.
+// makeWay ends what there is to the peer that says hello, unless that goes first.
+// When both dial at once, the dial of the greater identity goes first. It needs
+// m.mu.
 func (m *Mesh) makeWay(h hello) bool {
-	old := m.peers[h.from]
-	if old == nil {
-		return true
+	if d := m.dials[h.from]; d != nil {
+		if m.id > h.from {
+			return false
+		}
+		m.giveUp(d)
 	}
-	if !(key{h.stamp, h.from}).newerThan(old.key) {
-		return false
-	}
-	if old.state == dialling {
-		m.leave(old, 0) // whoever dialled has what it wanted
-	} else {
+	if old := m.peers[h.from]; old != nil {
+		if h.attempt <= old.last {
+			return false
+		}
 		m.abort(old, ErrReplaced)
 	}
 	return true

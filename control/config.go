@@ -25,17 +25,17 @@ const MaxFrame = 16 << 20
 // MaxHello is the largest first message of a stream connection, bytes.
 const MaxHello = 4 << 10
 
-const (
-	// maxQueue is how much may wait to be written to one peer, and how much of one
-	// peer's letters may wait for Poll, bytes: a few of the largest.
-	maxQueue = 64 << 20
+// MaxBacklog is how much may wait to be written to one peer, and about how much
+// that one peer sent may wait for Poll, bytes: a few of the largest letters.
+const MaxBacklog = 64 << 20
 
+const (
 	// letterOverhead is counted with each letter that waits, bytes, so that many
 	// empty ones are bounded too.
 	letterOverhead = 64
 
-	// maxStrangers is how many connections that came in may be in their handshake.
-	maxStrangers = 256
+	// maxHandshakes is how many connections that came in may be in their handshake.
+	maxHandshakes = 256
 
 	dialTimeout      = time.Second
 	handshakeTimeout = time.Second
@@ -45,17 +45,17 @@ const (
 
 // Errors. They come wrapped in one that names the value at fault.
 var (
-	ErrConfig      = errors.New("bad configuration")
-	ErrClosed      = errors.New("mesh is closed")
-	ErrTooLarge    = errors.New("too large")
-	ErrQueue       = errors.New("too much waits to be sent")
-	ErrReplaced    = errors.New("replaced by a newer connection of the same peer")
-	ErrHandshake   = errors.New("not a handshake of the control plane")
-	ErrVersion     = errors.New("another version of the protocol")
-	ErrCluster     = errors.New("another cluster")
-	ErrIncarnation = errors.New("another incarnation")
-	ErrKind        = errors.New("connections of this kind are not taken")
-	ErrSuperseded  = errors.New("refused in favour of the peer's own dialling, which did not arrive")
+	ErrConfig   = errors.New("bad configuration")
+	ErrClosed   = errors.New("mesh is closed")
+	ErrTooLarge = errors.New("too large")
+	ErrBacklog  = errors.New("too much waits to be sent")
+	ErrReplaced = errors.New("replaced by a newer connection of the same peer")
+	ErrProtocol = errors.New("not the protocol of the control plane")
+	ErrVersion  = errors.New("another version of the protocol")
+	ErrCluster  = errors.New("another cluster")
+	ErrIdentity = errors.New("another identity")
+	ErrKind     = errors.New("connections of this kind are not taken")
+	ErrStale    = errors.New("refused in favour of another connection")
 )
 
 // Config says where to listen and whom to talk to. Only Listen must be set.
@@ -73,8 +73,8 @@ type Config struct {
 	Wake func()
 
 	// Stream is called on a goroutine of its own for each stream connection that
-	// comes in, with the dialler's hello, which it may keep. The connection is
-	// closed when Stream returns and on Mesh.Close, which waits for Stream to
+	// comes in, with the dialler's hello, which it may keep. It owns the
+	// connection, which Mesh.Close closes too; Mesh.Close waits for Stream to
 	// return. Default: streams are refused.
 	Stream func(hello []byte, conn net.Conn)
 

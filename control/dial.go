@@ -7,129 +7,108 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 )
 
+// dial is an attempt to connect to a peer.
+type dial struct {
+	peer   uint64
+	cancel context.CancelFunc
+}
+
 // Dial begins to connect to a peer, unless it is connected or being dialled. It
-// ends within 1 s, in Connected, or in Disconnected with why: ErrIncarnation if
-// another incarnation than peer listens there or this node has no identity,
-// ErrCluster, ErrVersion, ErrHandshake, ErrSuperseded, or the system's.
+// ends within 1 s, in Connected, or in Disconnected with why: ErrIdentity if
+// another than peer listens there or this node has no identity, ErrCluster,
+// ErrVersion, ErrProtocol, ErrStale, context.DeadlineExceeded, or the system's.
 func (m *Mesh) Dial(peer uint64, addr netip.AddrPort) {
 	m.mu.Lock()
 	defer m.unlock()
-	if m.closed || m.peers[peer] != nil {
+	if m.closed || m.dials[peer] != nil || m.peers[peer] != nil {
 		return
 	}
-	m.clock++
-	l := m.newLink(peer, key{m.clock, m.id}, dialling)
-	m.peers[peer] = l
-	if m.id == 0 || peer == m.id || peer == 0 {
-		m.fail(l, fmt.Errorf("%w: cannot dial %d as %d, want two identities that are not 0", ErrIncarnation, peer, m.id))
+	if m.id == 0 || peer == 0 || peer == m.id {
+		err := fmt.Errorf("control: peer %d: %w: want one that is not 0, nor ours, %d", peer, ErrIdentity, m.id)
+		m.post(Event{Kind: Disconnected, Peer: peer, Err: err})
 		return
 	}
-	h := hello{kind: peerKind, cluster: m.cfg.Cluster, from: m.id, to: peer, stamp: m.clock}
+	m.attempts++
+	h := hello{kind: kindPeer, cluster: m.cfg.Cluster, from: m.id, to: peer, attempt: m.attempts}
 	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
-	l.cancel = cancel
-	m.wg.Go(func() { m.dial(ctx, l, addr, h) })
+	d := &dial{peer: peer, cancel: cancel}
+	m.dials[peer] = d
+	m.wg.Go(func() {
+		defer cancel()
+		c, raw, a, err := m.connect(ctx, addr, h)
+		if errors.Is(err, ErrStale) {
+			<-ctx.Done() // the peer's own dial is on its way, and ends this one
+		}
+		m.dialled(d, c, raw, a, err)
+	})
 }
 
-func (m *Mesh) dial(ctx context.Context, l *link, addr netip.AddrPort, h hello) {
-	conn, raw, err := m.connect(ctx, addr, h)
-	if errors.Is(err, ErrSuperseded) {
-		<-ctx.Done() // the peer's connection is on its way
-	}
-	if m.dialled(l, conn, raw, err) {
-		m.serve(l)
-	}
-	l.cancel()
-}
-
-// dialled puts the outcome on record and returns whether the link is up.
-func (m *Mesh) dialled(l *link, conn net.Conn, raw *net.TCPConn, err error) bool {
+// dialled reports how a dial ended, unless it was given up.
+func (m *Mesh) dialled(d *dial, c conn, raw *net.TCPConn, a answer, err error) {
 	m.mu.Lock()
 	defer m.unlock()
 	switch {
-	case l.state != dialling:
-		if raw != nil {
-			raw.Close()
+	case m.dials[d.peer] != d:
+		if err == nil {
+			_ = raw.Close()
 		}
-		return false
 	case err != nil:
-		m.fail(l, err)
-		return false
+		delete(m.dials, d.peer)
+		m.post(Event{Kind: Disconnected, Peer: d.peer, Err: fmt.Errorf("control: peer %d: %w", d.peer, err)})
+	default:
+		delete(m.dials, d.peer)
+		m.start(newPeer(m, d.peer, c, raw, a.attempts))
 	}
-	m.join(l, conn, raw)
-	return true
 }
 
-// Stream opens a stream connection and returns it when the other side has
-// accepted it; it is the caller's to close. The hello, of at most MaxHello bytes,
-// is not kept. The context bounds the connecting, and the handshake takes at
-// most 1 s. Errors are ErrTooLarge, ErrClosed, ErrKind, ErrCluster, ErrVersion,
-// ErrHandshake, or those of the context or the system.
-func (m *Mesh) Stream(ctx context.Context, addr netip.AddrPort, body []byte) (net.Conn, error) {
-	if len(body) > MaxHello {
-		return nil, fmt.Errorf("control: stream hello of %d bytes: %w: want at most %d", len(body), ErrTooLarge, MaxHello)
-	}
-	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return nil, fmt.Errorf("control: stream to %v: %w", addr, ErrClosed)
-	}
-	m.wg.Add(1)
-	defer m.wg.Done()
-	h := hello{kind: streamKind, cluster: m.cfg.Cluster, from: m.id, body: body}
-	m.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer onDone(m.ctx, func() { cancel(ErrClosed) })()
-	conn, _, err := m.connect(ctx, addr, h)
-	if err != nil {
-		return nil, fmt.Errorf("control: stream: %w", err)
-	}
-	return conn, nil
+// giveUp ends a dial without an event; it needs m.mu.
+func (m *Mesh) giveUp(d *dial) {
+	delete(m.dials, d.peer)
+	d.cancel()
 }
 
-// connect dials and does the dialler's side of the handshake.
-func (m *Mesh) connect(ctx context.Context, addr netip.AddrPort, h hello) (net.Conn, *net.TCPConn, error) {
+// connect dials, says hello and hears the answer. The connection is the caller's
+// and has no deadline.
+func (m *Mesh) connect(ctx context.Context, addr netip.AddrPort, h hello) (conn, *net.TCPConn, answer, error) {
 	dialer := net.Dialer{LocalAddr: m.source(), KeepAliveConfig: keepAlive}
-	c, err := dialer.DialContext(ctx, "tcp", addr.String())
+	socket, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return nil, nil, because(ctx, err)
+		return nil, nil, answer{}, because(ctx, err)
 	}
-	raw := c.(*net.TCPConn)
-	conn := c
+	raw := socket.(*net.TCPConn)
+	c := conn(raw)
 	if m.cfg.TLS != nil {
-		conn = tls.Client(raw, m.tlsFor(addr))
+		c = tls.Client(raw, m.tlsFor(addr))
 	}
-	raw.SetDeadline(time.Now().Add(handshakeTimeout))
-	stop := onDone(ctx, func() { raw.Close() })
-	err = greet(conn, h)
-	stop()
-	if err == nil {
-		err = raw.SetDeadline(time.Time{}) // fails if the context has ended in time
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	stop := onDone(ctx, func() { _ = raw.Close() })
+	a, err := greet(c, h, addr)
+	if stop(); err == nil {
+		err = ctx.Err() // it is closed if the context has ended meanwhile
 	}
 	if err != nil {
-		raw.Close()
-		return nil, nil, fmt.Errorf("%v: %w", addr, because(ctx, err))
+		_ = raw.Close()
+		return nil, nil, a, because(ctx, err)
 	}
-	return conn, raw, nil
+	return c, raw, a, nil
 }
 
-// greet says hello and hears the answer.
-func greet(conn net.Conn, h hello) error {
-	if _, err := conn.Write(h.append(nil)); err != nil {
-		return err
+func greet(c conn, h hello, addr netip.AddrPort) (answer, error) {
+	if _, err := c.Write(h.encode()); err != nil {
+		return answer{}, fmt.Errorf("%v: %w", addr, err)
 	}
-	a, err := readAnswer(conn)
+	a, err := readAnswer(c)
 	if err != nil {
-		return err
+		return answer{}, fmt.Errorf("%v: %w", addr, err)
 	}
-	return a.err()
+	return a, a.check(h, addr)
 }
 
-// source is the address that dialling starts from, so that it stays on the
-// listener's interface.
+// source is the address that dialling starts from, so that the traffic stays on
+// the listener's interface.
 func (m *Mesh) source() net.Addr {
 	ip := m.cfg.Listen.Addr()
 	if ip.IsUnspecified() {
@@ -142,12 +121,12 @@ func (m *Mesh) tlsFor(addr netip.AddrPort) *tls.Config {
 	if m.cfg.TLS.ServerName != "" {
 		return m.cfg.TLS
 	}
-	c := m.cfg.TLS.Clone()
-	c.ServerName = addr.Addr().WithZone("").String()
-	return c
+	cfg := m.cfg.TLS.Clone()
+	cfg.ServerName = addr.Addr().WithZone("").String()
+	return cfg
 }
 
-// because returns err, with the reason in front if the context has ended.
+// because puts the reason in front of err if the context has ended.
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w: %w", cause, err)

@@ -4,157 +4,147 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
 )
 
-// The dialler opens with a hello and the listener answers. Both begin with a
-// preamble that all versions share, little endian:
+// The dialler opens with a hello and the listener answers, little endian:
 //
-//	magic u32 | version u16 | size of the rest u16
+//	hello:  magic u32 | version u8 | kind u8 | size of the rest u16
+//	        cluster u32 | from u64 | to u64 | attempt u64 | body
+//	answer: magic u32 | version u8 | verdict u8 | reserved u16
+//	        id u64 | attempts u64
 //
-// rest of the hello, version 1:   kind u8 | cluster u32 | from u64 | to u64 | stamp u64 | the stream's hello
-// rest of the answer, version 1:  verdict u8 | cluster u32 | id u64
+// The hello's first line is the same in all versions, and so is the answer's size.
 const (
-	helloMagic  = 0x48684f43 // "COhH"
-	answerMagic = 0x41684f43 // "COhA"
-	version     = 1
+	magic   = 0x6c744343 // "CCtl"
+	version = 1
 
-	preambleSize = 8
-	helloSize    = 1 + 4 + 8 + 8 + 8
-	answerSize   = 1 + 4 + 8
+	prefixSize = 8
+	fixedSize  = 4 + 8 + 8 + 8
+	answerSize = 8 + 8 + 8
 )
 
 var le = binary.LittleEndian
 
-// kind is what a connection is for.
 type kind uint8
 
 const (
-	peerKind kind = iota + 1
-	streamKind
+	kindPeer kind = iota + 1
+	kindStream
 )
 
 // hello is what a dialler says.
 type hello struct {
 	kind     kind
 	cluster  uint32
-	from, to uint64 // incarnations; to is 0 for a stream
-	stamp    uint64 // of a peer connection; see key
+	from, to uint64 // identities; to is 0 for a stream
+	attempt  uint64 // of a peer connection: the dialler's count of its dials
 	body     []byte // of a stream
 }
 
-// verdict is what a listener thinks of a hello.
 type verdict uint8
-
-// verdicts are the errors that stand for the verdicts on the wire.
-var verdicts = [...]error{nil, ErrVersion, ErrCluster, ErrIncarnation, ErrKind, ErrSuperseded}
 
 const (
 	accepted verdict = iota
 	wrongVersion
 	wrongCluster
-	wrongIncarnation
+	wrongIdentity
 	wrongKind
-	superseded
+	stale
+	verdicts // how many there are
 )
 
 // answer is what a listener says.
 type answer struct {
-	verdict verdict
-	cluster uint32
-	id      uint64 // the listener's incarnation, 0 if it has none yet
+	verdict  verdict
+	id       uint64 // the listener's identity, 0 if it has none
+	attempts uint64 // the listener's count of its dials: none of those is newer than this connection
 }
 
-func appendPreamble(b []byte, magic uint32, size int) []byte {
+func (h hello) encode() []byte {
+	b := make([]byte, 0, prefixSize+fixedSize+len(h.body))
 	b = le.AppendUint32(b, magic)
-	b = le.AppendUint16(b, version)
-	return le.AppendUint16(b, uint16(size))
-}
-
-func (h hello) append(b []byte) []byte {
-	b = appendPreamble(b, helloMagic, helloSize+len(h.body))
-	b = append(b, byte(h.kind))
+	b = append(b, version, byte(h.kind))
+	b = le.AppendUint16(b, uint16(fixedSize+len(h.body)))
 	b = le.AppendUint32(b, h.cluster)
 	b = le.AppendUint64(b, h.from)
 	b = le.AppendUint64(b, h.to)
-	b = le.AppendUint64(b, h.stamp)
+	b = le.AppendUint64(b, h.attempt)
 	return append(b, h.body...)
 }
 
-func (a answer) append(b []byte) []byte {
-	b = appendPreamble(b, answerMagic, answerSize)
-	b = append(b, byte(a.verdict))
-	b = le.AppendUint32(b, a.cluster)
-	return le.AppendUint64(b, a.id)
+func (a answer) encode() []byte {
+	b := make([]byte, 0, answerSize)
+	b = le.AppendUint32(b, magic)
+	b = append(b, version, byte(a.verdict), 0, 0)
+	b = le.AppendUint64(b, a.id)
+	return le.AppendUint64(b, a.attempts)
 }
 
-// readRest reads a preamble and what belongs to it. The rest is read whole also
-// of another version, so that closing does not reset the connection under the
-// answer.
-func readRest(r io.Reader, magic uint32, limit int) ([]byte, error) {
-	var p [preambleSize]byte
-	if _, err := io.ReadFull(r, p[:]); err != nil {
-		return nil, err
-	}
-	if got := le.Uint32(p[:]); got != magic {
-		return nil, fmt.Errorf("%w: magic %#x, want %#x", ErrHandshake, got, magic)
-	}
-	size := int(le.Uint16(p[6:]))
-	if size > limit {
-		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrHandshake, size, limit)
-	}
-	rest := make([]byte, size)
-	if _, err := io.ReadFull(r, rest); err != nil {
-		return nil, err
-	}
-	if got := le.Uint16(p[4:]); got != version {
-		return nil, fmt.Errorf("%w: %d, want %d", ErrVersion, got, version)
-	}
-	return rest, nil
-}
-
-// readHello reads a hello. Errors wrap ErrHandshake, ErrVersion or those of r.
+// readHello reads a hello. Errors wrap ErrProtocol, ErrVersion or those of r.
+// One of another version is read to its end: closing a socket with unread bytes
+// would reset it, and the answer might be lost.
 func readHello(r io.Reader) (hello, error) {
-	b, err := readRest(r, helloMagic, helloSize+MaxHello)
-	if err != nil {
+	var p [prefixSize]byte
+	if _, err := io.ReadFull(r, p[:]); err != nil {
 		return hello{}, err
 	}
-	if len(b) < helloSize {
-		return hello{}, fmt.Errorf("%w: hello of %d bytes, want at least %d", ErrHandshake, len(b), helloSize)
+	known, k, size := p[4] == version, kind(p[5]), int(le.Uint16(p[6:]))
+	switch {
+	case le.Uint32(p[:]) != magic:
+		return hello{}, fmt.Errorf("%w: magic %#x, want %#x", ErrProtocol, le.Uint32(p[:]), magic)
+	case size > fixedSize+MaxHello || known && size < fixedSize:
+		return hello{}, fmt.Errorf("%w: hello of %d bytes, want %d to %d", ErrProtocol, size, fixedSize, fixedSize+MaxHello)
+	case known && k != kindPeer && k != kindStream:
+		return hello{}, fmt.Errorf("%w: kind %d, want %d or %d", ErrProtocol, k, kindPeer, kindStream)
 	}
-	h := hello{
-		kind: kind(b[0]), cluster: le.Uint32(b[1:]), from: le.Uint64(b[5:]), to: le.Uint64(b[13:]),
-		stamp: le.Uint64(b[21:]), body: b[helloSize:],
+	b := make([]byte, size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return hello{}, err
 	}
-	if h.kind == peerKind && (h.from == 0 || h.from == h.to || h.stamp > maxStamp || len(h.body) != 0) {
-		return hello{}, fmt.Errorf("%w: peer hello from %d to %d, stamp %d, %d bytes more", ErrHandshake,
-			h.from, h.to, h.stamp, len(h.body))
+	if !known {
+		return hello{}, fmt.Errorf("%w: %d, want %d", ErrVersion, p[4], version)
+	}
+	h := hello{kind: k, cluster: le.Uint32(b), from: le.Uint64(b[4:]), to: le.Uint64(b[12:]),
+		attempt: le.Uint64(b[20:]), body: b[fixedSize:]}
+	if k == kindPeer && (h.from == 0 || h.from == h.to || len(h.body) > 0) {
+		return hello{}, fmt.Errorf("%w: peer hello from %d to %d with %d bytes more", ErrProtocol, h.from, h.to, len(h.body))
 	}
 	return h, nil
 }
 
-// readAnswer reads an answer. Errors wrap ErrHandshake, ErrVersion or those of r.
+// readAnswer reads an answer. Errors wrap ErrProtocol, ErrVersion or those of r.
 func readAnswer(r io.Reader) (answer, error) {
-	b, err := readRest(r, answerMagic, answerSize)
-	if err != nil {
+	var b [answerSize]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return answer{}, err
 	}
-	if len(b) != answerSize || int(b[0]) >= len(verdicts) {
-		return answer{}, fmt.Errorf("%w: answer % x", ErrHandshake, b)
+	a := answer{verdict: verdict(b[5]), id: le.Uint64(b[8:]), attempts: le.Uint64(b[16:])}
+	switch {
+	case le.Uint32(b[:]) != magic:
+		return answer{}, fmt.Errorf("%w: magic %#x, want %#x", ErrProtocol, le.Uint32(b[:]), magic)
+	case b[4] != version:
+		return answer{}, fmt.Errorf("%w: %d, want %d", ErrVersion, b[4], version)
+	case a.verdict >= verdicts:
+		return answer{}, fmt.Errorf("%w: verdict %d, want less than %d", ErrProtocol, a.verdict, verdicts)
 	}
-	return answer{verdict: verdict(b[0]), cluster: le.Uint32(b[1:]), id: le.Uint64(b[5:])}, nil
+	return a, nil
 }
 
-// err returns nil if the answer is a yes, and otherwise an error that says what
-// the listener is that the hello did not expect.
-func (a answer) err() error {
-	switch err := verdicts[a.verdict]; a.verdict {
-	case accepted:
-		return nil
+// check returns nil if the answer of addr accepts the hello, and else why not.
+func (a answer) check(h hello, addr netip.AddrPort) error {
+	switch a.verdict {
+	case wrongVersion:
+		return fmt.Errorf("%v: %w than %d", addr, ErrVersion, version)
 	case wrongCluster:
-		return fmt.Errorf("%w: %#x listens there", err, a.cluster)
-	case wrongIncarnation:
-		return fmt.Errorf("%w: %d listens there", err, a.id)
-	default:
-		return err
+		return fmt.Errorf("%v: %w than %#x", addr, ErrCluster, h.cluster)
+	case wrongKind:
+		return fmt.Errorf("%v: %w: kind %d", addr, ErrKind, h.kind)
+	case stale:
+		return fmt.Errorf("%v: attempt %d: %w", addr, h.attempt, ErrStale)
 	}
+	if a.verdict == wrongIdentity || h.kind == kindPeer && a.id != h.to {
+		return fmt.Errorf("%v: %w: %d listens there, want %d", addr, ErrIdentity, a.id, h.to)
+	}
+	return nil
 }

@@ -11,32 +11,29 @@ import (
 	"time"
 )
 
-// Mesh is a node's connections. Dial, Send, Hangup, Identify and Poll are for
-// one loop; all methods may be called from any goroutine.
+// Mesh is a node's connections. Dial, Send, Hangup, Identify and Poll never
+// block; all methods may be called from any goroutine.
 type Mesh struct {
 	cfg      Config
 	listener *net.TCPListener
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
-	waiting  atomic.Bool // events is not empty
+	slots    chan struct{} // one for each connection in its handshake
+	waiting  atomic.Bool   // events is not empty
 
-	mu        sync.Mutex
-	closed    bool
-	id        uint64
-	clock     uint64                    // greatest stamp given or seen
-	peers     map[uint64]*link          // dialling or up
-	links     map[*link]struct{}        // with a connection
-	guests    map[*net.TCPConn]struct{} // that came in: in their handshake, or streams
-	strangers int                       // guests in their handshake
-	events    []posted
-	ring      bool // unlock has to call Wake
-}
-
-// posted is an event that waits for Poll.
-type posted struct {
-	Event
-	from *link // of Received
+	mu       sync.Mutex
+	closed   bool
+	id       uint64
+	attempts uint64                // dials begun
+	dials    map[uint64]*dial      // to peers, in progress
+	peers    map[uint64]*peer      // connected
+	links    map[*peer]struct{}    // peers, and those hung up that are not yet closed
+	sockets  map[net.Conn]struct{} // below handshakes of others, and streams
+	events   []Event
+	unpolled map[uint64]int // bytes of letters in events, by peer
+	polled   sync.Cond      // unpolled or peers has changed
+	ring     bool           // unlock has to call Wake
 }
 
 // keepAlive finds a host that vanished while nothing was being sent, in 4 s.
@@ -56,11 +53,11 @@ func Open(cfg Config) (*Mesh, error) {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	m := &Mesh{
-		cfg: cfg, listener: l.(*net.TCPListener),
-		// A node that comes back under its old identity is newer than it was.
-		clock: uint64(time.Now().UnixNano()),
-		peers: map[uint64]*link{}, links: map[*link]struct{}{}, guests: map[*net.TCPConn]struct{}{},
+		cfg: cfg, listener: l.(*net.TCPListener), slots: make(chan struct{}, maxHandshakes),
+		dials: map[uint64]*dial{}, peers: map[uint64]*peer{}, links: map[*peer]struct{}{},
+		sockets: map[net.Conn]struct{}{}, unpolled: map[uint64]int{},
 	}
+	m.polled.L = &m.mu
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.accept)
 	return m, nil
@@ -72,95 +69,114 @@ func (m *Mesh) Addr() netip.AddrPort {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
-// Identify sets this node's identity, which is not 0. Connections of peers are
-// closed as by Hangup and their events dropped: whatever Poll returns from now on
-// is about the new identity.
+// Identify sets this node's identity, which is not 0. Peers are hung up and all
+// events dropped: whatever Poll returns from now on is about the new identity.
+// Streams stay.
 func (m *Mesh) Identify(id uint64) {
 	m.mu.Lock()
 	defer m.unlock()
 	m.id = id
-	for _, l := range m.peers {
-		m.leave(l, hangupTimeout)
-	}
-	m.drop(func(posted) bool { return true })
+	m.hangupAll(hangupTimeout)
 }
 
 // Send queues a letter for a peer, in order; the body is the mesh's from now on.
 // It is dropped if the peer is not connected. A letter of more than MaxFrame
-// bytes, or more than 64 MiB in the queue, closes the connection: Disconnected
-// with ErrTooLarge or ErrQueue.
+// bytes, or a queue of more than MaxBacklog, closes the connection: Disconnected
+// with ErrTooLarge or ErrBacklog.
 func (m *Mesh) Send(peer uint64, body []byte) {
 	m.mu.Lock()
 	defer m.unlock()
-	l := m.peers[peer]
-	if l == nil || l.state != up {
+	p := m.peers[peer]
+	if p == nil {
 		return
 	}
-	if len(body) > MaxFrame {
-		m.abort(l, fmt.Errorf("letter of %d bytes: %w: want at most %d", len(body), ErrTooLarge, MaxFrame))
-		return
+	size := len(body) + letterOverhead
+	switch {
+	case len(body) > MaxFrame:
+		m.abort(p, fmt.Errorf("letter of %d bytes: %w: want at most %d", len(body), ErrTooLarge, MaxFrame))
+	case p.queued+size > MaxBacklog:
+		m.abort(p, fmt.Errorf("%d bytes: %w: want at most %d", p.queued+size, ErrBacklog, MaxBacklog))
+	default:
+		p.queue, p.queued = append(p.queue, body), p.queued+size
+		p.ring()
 	}
-	l.queued += len(body) + letterOverhead
-	if l.queued > maxQueue {
-		m.abort(l, fmt.Errorf("%w: %d bytes, want at most %d", ErrQueue, l.queued, maxQueue))
-		return
-	}
-	l.queue = append(l.queue, body)
-	l.more.Signal()
 }
 
 // Hangup closes the connection to a peer, or stops dialling it. What is queued
-// is written first if that takes at most 200 ms. Poll returns nothing more of the
-// connection.
+// is written first if that takes at most 200 ms. Poll returns nothing more of it.
 func (m *Mesh) Hangup(peer uint64) {
 	m.mu.Lock()
 	defer m.unlock()
-	if l := m.peers[peer]; l != nil {
-		m.leave(l, hangupTimeout)
-	}
-	m.drop(func(p posted) bool { return p.Peer == peer })
+	m.hangup(peer, hangupTimeout)
+	m.events = slices.DeleteFunc(m.events, func(e Event) bool { return e.Peer == peer })
+	m.waiting.Store(len(m.events) > 0)
+	delete(m.unpolled, peer)
 }
 
-// Poll appends what has happened since the last Poll, in order. When nothing
-// has, it costs a load. Of each peer the last connection's events come last, and
-// nothing that was received comes after its Disconnected.
+// Poll appends what has happened since the last Poll, in order; the bodies are
+// the caller's. When nothing has, it costs a load.
 func (m *Mesh) Poll(to []Event) []Event {
 	if !m.waiting.Load() {
 		return to
 	}
 	m.mu.Lock()
 	defer m.unlock()
-	for _, p := range m.events {
-		to = append(to, p.Event)
-		if p.from != nil {
-			p.from.unpolled -= len(p.Body) + letterOverhead
-			p.from.room.Signal()
-		}
-	}
-	m.drop(func(posted) bool { return true })
+	to = append(to, m.events...)
+	m.forget()
 	return to
 }
 
-// post adds an event; mu is held.
-func (m *Mesh) post(e Event, from *link) {
+// Close closes the listener and all connections, streams included. Letters that
+// are queued are written first if that takes at most 100 ms. It returns when all
+// goroutines have ended, those in Config.Stream included; Wake is not called and
+// Poll returns nothing afterwards. Closing again does nothing.
+func (m *Mesh) Close() error {
+	m.mu.Lock()
+	var err error
+	if !m.closed {
+		m.closed = true
+		m.cancel()
+		err = m.listener.Close()
+		m.hangupAll(closeTimeout)
+		for p := range m.links {
+			m.closeWithin(p, closeTimeout)
+		}
+		for socket := range m.sockets {
+			_ = socket.Close()
+		}
+	}
+	m.mu.Unlock()
+	m.wg.Wait()
+	return err
+}
+
+// The methods below need m.mu.
+
+// post adds an event for Poll.
+func (m *Mesh) post(e Event) {
 	if m.closed {
 		return
 	}
+	if e.Kind == Received {
+		m.unpolled[e.Peer] += len(e.Body) + letterOverhead
+	}
 	m.ring = m.ring || len(m.events) == 0
-	m.events = append(m.events, posted{e, from})
+	m.events = append(m.events, e)
 	m.waiting.Store(true)
 }
 
-// drop removes events; mu is held.
-func (m *Mesh) drop(which func(posted) bool) {
-	m.events = slices.DeleteFunc(m.events, which)
-	if len(m.events) == 0 && cap(m.events) > 1<<12 {
+// forget empties the list of events. A list that was long is not kept.
+func (m *Mesh) forget() {
+	clear(m.events)
+	if m.events = m.events[:0]; cap(m.events) > 1<<12 {
 		m.events = nil
 	}
-	m.waiting.Store(len(m.events) > 0)
+	clear(m.unpolled)
+	m.waiting.Store(false)
+	m.polled.Broadcast()
 }
 
-// unlock unlocks mu, and then wakes the loop if events were posted.
+// unlock unlocks mu, and then wakes the loop if there are first events.
 func (m *Mesh) unlock() {
 	ring := m.ring
 	m.ring = false
@@ -170,26 +186,71 @@ func (m *Mesh) unlock() {
 	}
 }
 
-// Close closes the listener and all connections, those of Config.Stream
-// included. Letters that are queued are written first if that takes at most
-// 100 ms. It returns when all goroutines of the mesh have ended; none calls Wake
-// or Stream afterwards, and Poll returns nothing.
-func (m *Mesh) Close() error {
-	m.mu.Lock()
-	m.closed = true
-	m.cancel()
-	err := m.listener.Close()
-	for _, l := range m.peers {
-		m.leave(l, closeTimeout)
+// start makes p the peer's connection, and moves its bytes.
+func (m *Mesh) start(p *peer) {
+	m.peers[p.id] = p
+	m.links[p] = struct{}{}
+	m.post(Event{Kind: Connected, Peer: p.id})
+	m.wg.Go(p.read)
+	m.wg.Go(p.write)
+}
+
+// drop closes a connection; err is why, for the Disconnected of one that was not
+// hung up. Of several calls the first counts.
+func (m *Mesh) drop(p *peer, err error) {
+	if _, open := m.links[p]; !open {
+		return
 	}
-	for l := range m.links {
-		m.leave(l, closeTimeout)
+	delete(m.links, p)
+	if m.peers[p.id] == p {
+		delete(m.peers, p.id)
+		m.post(Event{Kind: Disconnected, Peer: p.id, Err: fmt.Errorf("control: peer %d: %w", p.id, err)})
 	}
-	for raw := range m.guests {
-		raw.Close()
+	p.queue = nil
+	close(p.done)
+	_ = p.raw.Close()
+	m.polled.Broadcast()
+}
+
+// abort is drop for a connection that is not worth what the kernel still holds.
+func (m *Mesh) abort(p *peer, err error) {
+	_ = p.raw.(*net.TCPConn).SetLinger(0)
+	m.drop(p, err)
+}
+
+func (m *Mesh) hangup(peer uint64, within time.Duration) {
+	if d := m.dials[peer]; d != nil {
+		m.giveUp(d)
 	}
-	m.drop(func(posted) bool { return true })
-	m.mu.Unlock()
-	m.wg.Wait()
-	return err
+	if p := m.peers[peer]; p != nil {
+		delete(m.peers, peer)
+		p.ending = true
+		p.ring()
+		m.closeWithin(p, within)
+		m.polled.Broadcast()
+	}
+}
+
+func (m *Mesh) hangupAll(within time.Duration) {
+	for _, d := range m.dials {
+		m.giveUp(d)
+	}
+	for id := range m.peers {
+		m.hangup(id, within)
+	}
+	m.forget()
+}
+
+// closeWithin bounds how long a connection that was hung up stays open. A
+// deadline would not do: TLS sets its own when it says that it ends.
+func (m *Mesh) closeWithin(p *peer, d time.Duration) {
+	m.wg.Go(func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			p.fail(context.DeadlineExceeded)
+		case <-p.done:
+		}
+	})
 }
