@@ -80,7 +80,7 @@ func (m *Machine) Fetch(now int64, cut []uint64, holders []int) {
 	m.flush.cut, m.flush.holders = cut, holders
 	for s := range m.streams {
 		st := &m.streams[s]
-		st.top = max(cut[s], st.rcv)
+		st.top = max(min(cut[s], st.low+streamCap-1), st.rcv) // no honest sender has more on the way
 		st.gap.Closed()
 		m.advance(s)
 		if st.rcv < cut[s] {

@@ -2,11 +2,11 @@ package membership
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cohort/internal/flaw"
 
@@ -167,19 +167,19 @@ func (x *node) clone() *node {
 	return &y
 }
 
-// TestCloneCopiesAll: a new field of Agreement that points somewhere needs a line
-// in clone.
-func TestCloneCopiesAll(t *testing.T) {
-	known := []string{"rules", "view", "data", "joins", "suspects", "accepted", "pending", "lead", "decided", "out"}
-	for i := range reflect.TypeFor[Agreement]().NumField() {
-		f := reflect.TypeFor[Agreement]().Field(i)
-		switch f.Type.Kind() {
-		case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint64:
-		default:
-			if !slices.Contains(known, f.Name) {
-				t.Errorf("Agreement.%s is not copied, nor in what a world's hash is made of", f.Name)
-			}
-		}
+// TestWorldsKnowAllOfAnAgreement: a new field needs a line in clone, if it points
+// somewhere, and in hashNode, if it matters to what comes.
+func TestWorldsKnowAllOfAnAgreement(t *testing.T) {
+	known := []string{
+		"rules", "view", "key", "self", "n", "data", "joins", "leaving", "dissolve", "suspects", "hearsay", "blocked", "accused",
+		"promised", "accepted", "acceptAt", "pending", "pendingAt", "lead", "highest", "retryAt", "decided", "out",
+	}
+	var fields []string
+	for f := range reflect.TypeFor[Agreement]().Fields() {
+		fields = append(fields, f.Name)
+	}
+	if !slices.Equal(fields, known) {
+		t.Errorf("an Agreement has\n%v\nclone and hashNode know of\n%v", fields, known)
 	}
 }
 
@@ -620,9 +620,8 @@ func (s *search) ticks(w *world) (list []act) {
 // patient is for how many rounds those who have not decided are waited for.
 const patient = 30
 
-// settle lets time pass without more mishaps, and tells whether all get there who
-// can.
-func (s *search) settle(w *world) {
+// settle lets time pass without more mishaps, until all get there who can.
+func (s *search) settle(w *world) *world {
 	depth := len(s.path)
 	s.ends++
 	for range patient {
@@ -650,6 +649,7 @@ func (s *search) settle(w *world) {
 		s.broken("Liveness")
 	}
 	s.path = s.path[:depth]
+	return w
 }
 
 // lively tells whether every quorum that is connected, and not told to go away,
@@ -696,36 +696,152 @@ func (s *search) clique(w *world, set uint64) bool {
 	return true
 }
 
-// begins are where the searches start: small enough to be walked to the end.
+// begins are where the searches start: each is walked to the end.
 var begins = []begin{
-	{"a crash", rowsOf3, mishaps{crashes: 1, ticks: 1}, nil},
-	{"a crash while one joins", rowsOf3, mishaps{crashes: 1}, joinAt0},
-	{"a crash while the leader leaves", rowsOf3, mishaps{crashes: 1}, leaveAt0},
-	{"a wrong suspicion", rowsOf3, mishaps{wrong: 1, ticks: 1}, nil},
-	{"a cut", rowsOf3, mishaps{cuts: 1, ticks: 1}, nil},
-	{"a cut that heals", rowsOf3, mishaps{cuts: 1, heals: 1}, nil},
-	{"two members", rowsOf2, mishaps{1, 1, 1, 1, 2}, nil},
+	{"3: a crash while one joins", rowsOf3, mishaps{crashes: 1, ticks: 1}, joinAt0},
+	{"3: a crash while the leader leaves", rowsOf3, mishaps{crashes: 1, ticks: 1}, leaveAt0},
+	{"3: a crash, a wrong suspicion", rowsOf3, mishaps{crashes: 1, wrong: 1, ticks: 1}, nil},
+	{"3: two wrong suspicions", rowsOf3, mishaps{wrong: 2, ticks: 1}, nil},
+	{"3: a crash, a cut that heals", rowsOf3, mishaps{crashes: 1, cuts: 1, heals: 1}, nil},
+	{"2: all of it", rowsOf2, mishaps{1, 2, 2, 2, 2}, nil},
+	{"2: all of it while one joins", rowsOf2, mishaps{1, 1, 1, 1, 1}, joinAt0},
+	{"4: a crash", rowsOf4, mishaps{crashes: 1, ticks: 1}, nil},
+	{"4: a cut that heals", rowsOf4, mishaps{cuts: 1, heals: 1}, nil},
 }
 
 var (
 	rowsOf2 = [][]uint64{{2, 0}, {1, 1}}
 	rowsOf3 = [][]uint64{{2, 0, 0}, {2, 1, 0}, {1, 0, 1}}
+	rowsOf4 = [][]uint64{{2, 0, 0, 0}, {2, 1, 0, 0}, {1, 0, 1, 0}, {0, 1, 0, 1}}
 )
 
 func joinAt0(as []*Agreement)  { as[0].Join(person(9, 9)) }
 func leaveAt0(as []*Agreement) { as[0].Leave(0) }
 
+// TestExhaustively walks through everything that can happen, in any order, to small
+// views that end.
 func TestExhaustively(t *testing.T) {
+	limit := 1_000_000
+	if testing.Short() || raceEnabled {
+		limit = 10_000
+	}
 	for _, g := range begins {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			from := time.Now()
-			s, w := newSearch(g, 0, 1_000_000)
+			s, w := newSearch(g, 0, limit)
 			s.walk(w)
-			for property := range s.met {
-				t.Errorf("%s is broken by:\n\t%s", property, strings.Join(s.trace[property], "\n\t"))
+			s.report(t)
+			if len(s.seen) >= limit && limit == 1_000_000 {
+				t.Errorf("not walked to the end: more than %d worlds", limit)
 			}
-			t.Logf("%d worlds, %d ends, %d of them with a next view, %v", len(s.seen), s.ends, s.settled, time.Since(from))
+			if s.settled == 0 {
+				t.Error("no next view was ever decided")
+			}
+			t.Logf("%d worlds, %d ends, %d of them with a next view", len(s.seen), s.ends, s.settled)
+		})
+	}
+}
+
+func (s *search) report(t *testing.T) {
+	t.Helper()
+	for property, path := range s.trace {
+		t.Errorf("%s is broken by:\n\t%s", property, strings.Join(path, "\n\t"))
+	}
+}
+
+// TestAtRandom goes single ways through worlds too large to walk everywhere: up to
+// five members, any rows, several mishaps.
+func TestAtRandom(t *testing.T) {
+	runs := 4000
+	if testing.Short() || raceEnabled {
+		runs = 200
+	}
+	for n := 3; n <= 5; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			settled := 0
+			for seed := range runs {
+				dice := rand.New(rand.NewPCG(uint64(n), uint64(seed)))
+				g := begin{"", randomRows(dice, n), mishaps{(n - 1) / 2, 2, 2, 2, 3}, nil}
+				s, w := newSearch(g, 0, 0)
+				s.wander(w, dice)
+				if s.report(t); s.done {
+					t.Fatalf("seed %d, rows %v", seed, g.rows)
+				}
+				settled += s.settled
+			}
+			if t.Logf("%d of %d with a next view", settled, runs); 2*settled < runs {
+				t.Error("hardly ever did anybody go on")
+			}
+		})
+	}
+}
+
+// randomRows has nobody hold more than a sender itself.
+func randomRows(dice *rand.Rand, n int) (rows [][]uint64) {
+	for r := range n {
+		row := make([]uint64, n)
+		for q := range row {
+			row[q] = 2
+			if q != r {
+				row[q] = dice.Uint64N(3)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// wander goes one way from w.
+func (s *search) wander(w *world, dice *rand.Rand) {
+	for !s.done {
+		moves, bad := s.enabled(w)
+		if len(moves) == 0 {
+			moves = s.ticks(w)
+		}
+		switch {
+		case len(bad) > 0 && (dice.IntN(8) == 0 || len(moves) == 0):
+			moves = bad
+		case len(moves) == 0:
+			s.settle(w)
+			return
+		}
+		c := moves[dice.IntN(len(moves))]
+		s.path = append(s.path, c.String())
+		w = s.step(w, c)
+	}
+}
+
+// TestTheSearchCatchesFlaws: each broken protocol breaks the property that it is
+// about; a search that passes one proves nothing.
+func TestTheSearchCatchesFlaws(t *testing.T) {
+	crashAndSuspicion := mishaps{crashes: 1, wrong: 1, ticks: 1}
+	for _, c := range []struct {
+		flaw   flaw.Set
+		breaks string
+		rows   [][]uint64
+		left   mishaps
+		ask    func([]*Agreement)
+	}{
+		{flaw.CutByMinimum, "Union", rowsOf3, crashAndSuspicion, nil},
+		{flaw.CutByMinimum, "Uniform", rowsOf3, crashAndSuspicion, nil},
+		{flaw.AcceptedIgnored, "Agreement", rowsOf3, mishaps{crashes: 1}, joinAt0},
+		{flaw.AcceptsUnfetched, "Held", rowsOf3, crashAndSuspicion, nil},
+		{flaw.AcceptsUnfetched, "Liveness", rowsOf3, crashAndSuspicion, nil},
+		{flaw.AnyHalf, "Agreement", rowsOf2, mishaps{cuts: 1}, nil},
+		{flaw.AnyHalf, "Quorum", rowsOf4, mishaps{wrong: 1, crashes: 2}, nil},
+		{flaw.PromiseForgotten, "Agreement", rowsOf3, crashAndSuspicion, nil},
+		{flaw.InstallsAlone, "Quorum", rowsOf3, crashAndSuspicion, nil},
+		{flaw.InstallsAlone, "Agreement", rowsOf3, crashAndSuspicion, nil},
+	} {
+		t.Run(c.flaw.String()+" "+c.breaks, func(t *testing.T) {
+			t.Parallel()
+			s, w := newSearch(begin{"", c.rows, c.left, c.ask}, c.flaw, 100_000, c.breaks)
+			s.walk(w)
+			if s.met[c.breaks] == 0 {
+				t.Fatalf("%s has not broken %s in %d worlds", c.flaw, c.breaks, len(s.seen))
+			}
+			t.Logf("in %d worlds, by %d steps", len(s.seen), len(s.trace[c.breaks]))
 		})
 	}
 }

@@ -296,11 +296,14 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
 	s.machine.Recycle()
 	s.previous, s.before = s.machine, s.view
-	s.welcome(p)
-	sink.View(c)
-	if err := s.enter(now, p.Next); err != nil { // its leader checked what can be checked
-		panic("site: a view that was agreed on is impossible: " + err.Error())
+	if s.enter(now, p.Next) != nil { // a leader that lies: nobody can be in this view
+		s.dropPrevious()
+		s.out, c.Out = true, true
+		s.drop()
+	} else {
+		s.welcome(p)
 	}
+	sink.View(c)
 }
 
 // welcome sends the decision to those who join by it. All who stay do: the leader

@@ -78,6 +78,7 @@ var metrics = []metric{
 	{"retransmitted_packets_total", "Packets sent again, this node's and others'.", counter, func(s *engine.Stats) uint64 { return s.Retransmitted }},
 	{"repaired_packets_total", "Packets received after a later one of the same sender.", counter, func(s *engine.Stats) uint64 { return s.Repaired }},
 	{"duplicate_packets_total", "Packets received that were here already.", counter, func(s *engine.Stats) uint64 { return s.Duplicates }},
+	{"discarded_packets_total", "Packets of failed members discarded at the end of a view because their causal past was lost with them.", counter, func(s *engine.Stats) uint64 { return s.Discarded }},
 	{"beyond_window_packets_total", "Packets dropped because they were too far ahead to be kept.", counter, func(s *engine.Stats) uint64 { return s.BeyondWindow }},
 	{"kernel_dropped_packets_total", "Packets, or whole trains of them, that found the receive buffer full.", counter, func(s *engine.Stats) uint64 { return s.DroppedByKernel }},
 

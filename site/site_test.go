@@ -1,0 +1,143 @@
+package site
+
+import (
+	"net/netip"
+	"testing"
+
+	"cohort/core"
+	"cohort/membership"
+	"cohort/order"
+	"cohort/slab"
+)
+
+const ms = int64(1_000_000)
+
+func viewOf(n int) membership.View {
+	v := membership.View{Ring: 1, Num: 1}
+	for i := range n {
+		v.Members = append(v.Members, membership.Member{
+			ID: uint64(i + 1), Joined: 1, Since: int64(i), RecvBuffer: 1 << 20, Segment: 1472,
+			Addr: netip.MustParseAddrPort("10.0.0.1:7"), Control: netip.MustParseAddrPort("10.0.0.1:7"),
+		})
+	}
+	return v
+}
+
+func newSite(t testing.TB, v membership.View, self uint64) *Site {
+	s, err := New(0, Config{Core: core.Config{}, Rules: membership.Rules{Timeout: 100 * ms}}, v, self, slab.NewPool())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// program notes what its site tells it.
+type program struct {
+	delivered int
+	changes   []Change
+}
+
+func (p *program) Deliver(*core.Delivery) bool { p.delivered++; return true }
+func (p *program) View(c Change)               { p.changes = append(p.changes, c) }
+
+// turn lets a site do what it can, and brings its letters to the others.
+func turn(now int64, s *Site, p *program, others map[uint64]*Site) {
+	s.Flush(now)
+	s.Output()
+	s.Recycle()
+	s.Deliver(now, p, 100)
+	for _, l := range s.Letters() {
+		if to := others[l.To]; to != nil {
+			to.Letter(now, s.self, l.Letter)
+		}
+	}
+}
+
+func TestNotAMember(t *testing.T) {
+	if _, err := New(0, Config{Rules: membership.Rules{Timeout: ms}}, viewOf(2), 7, slab.NewPool()); err == nil {
+		t.Error("a site of a view that it is not in")
+	}
+}
+
+// TestTheOlderOfTwoGoesOn when they lose each other, and the younger is told that
+// it cannot.
+func TestTheOlderOfTwoGoesOn(t *testing.T) {
+	v := viewOf(2)
+	a, b := newSite(t, v, 1), newSite(t, v, 2)
+	var pa, pb program
+	a.Disconnected(ms, 2)
+	b.Disconnected(ms, 1)
+	turn(ms, a, &pa, nil)
+	turn(ms, b, &pb, nil)
+	if len(pa.changes) != 1 || len(pa.changes[0].Next.Members) != 1 || pa.changes[0].Gone[0].Reason != membership.Crashed {
+		t.Errorf("the older sees %+v, want a view of itself", pa.changes)
+	}
+	if len(pb.changes) != 1 || !pb.changes[0].Blocked || !b.Blocked() {
+		t.Errorf("the younger sees %+v, want to be blocked", pb.changes)
+	}
+	if _, done := b.Submit(2*ms, core.Message{Level: order.FIFO}, nil); done {
+		t.Error("a blocked site takes a message")
+	}
+}
+
+// TestTheLastOneLeaves: a view of one ends without a next.
+func TestTheLastOneLeaves(t *testing.T) {
+	s := newSite(t, viewOf(1), 1)
+	var p program
+	if _, done := s.Submit(0, core.Message{Level: order.Total.Safe(), Size: 3}, []byte("bye")); !done {
+		t.Fatal("not taken")
+	}
+	s.Leave(ms)
+	for i := range int64(3) {
+		turn(ms+i, s, &p, nil)
+	}
+	if p.delivered != 1 || len(p.changes) != 1 || !p.changes[0].Out || p.changes[0].Why != membership.Left || !s.Out() {
+		t.Errorf("delivered %d, changes %+v, want the message and then the end", p.delivered, p.changes)
+	}
+}
+
+// TestAnImpossibleViewIsNotEntered: a leader may lie, and nobody may die of it.
+func TestAnImpossibleViewIsNotEntered(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	next := viewOf(2)
+	next.Num = 2
+	next.Members[0].Segment = 1 // no packet fits
+	var p program
+	s.Letter(ms, 1, membership.Letter{
+		Kind: membership.Install, View: v.Key(), Num: 1, Proposal: membership.Proposal{Next: next, Cut: []uint64{0, 0}}, Holders: []uint8{0, 0},
+	})
+	turn(ms, s, &p, nil)
+	if !s.Out() || len(p.changes) != 1 || !p.changes[0].Out {
+		t.Errorf("out %v, changes %+v", s.Out(), p.changes)
+	}
+}
+
+// FuzzLetters: whatever comes over the control plane, nothing panics or hangs.
+func FuzzLetters(f *testing.F) {
+	v := viewOf(3)
+	next := viewOf(3)
+	next.Num = 2
+	for _, l := range []membership.Letter{
+		{Kind: membership.Prepare, Ballot: 1 << 8},
+		{Kind: membership.Propose, Ballot: 1 << 8, Proposal: membership.Proposal{Next: next, Cut: []uint64{1 << 60, 0, 0}}, Holders: make([]uint8, 3)},
+		{Kind: membership.Install, Proposal: membership.Proposal{Next: next, Cut: make([]uint64, 3)}, Holders: make([]uint8, 3)},
+		{Kind: membership.Suspect, Suspicions: []membership.Departure{{Rank: 1, Reason: membership.Silent}}},
+		{Kind: membership.Gone, Text: "x"},
+	} {
+		l.View, l.Num = v.Key(), 1
+		f.Add(uint8(1), l.Append(nil))
+	}
+	f.Fuzz(func(t *testing.T, from uint8, body []byte) {
+		l, err := membership.ParseLetter(body)
+		if err != nil {
+			return
+		}
+		s := newSite(t, v, 2)
+		var p program
+		for i := range int64(4) {
+			s.Letter(i*50*ms, uint64(from), l)
+			turn(i*50*ms, s, &p, nil)
+		}
+	})
+}
