@@ -38,12 +38,13 @@ type Sink interface {
 
 // Change is the end of a view.
 type Change struct {
-	Old     membership.View
-	Next    membership.View        // without members where the ring has dissolved
-	Gone    []membership.Departure // ranks of Old
-	Blocked bool                   // too few members are left to go on; there is no Next yet
-	Out     bool                   // this member is not in Next, or the ring has gone on without it
-	Why     membership.Reason      // Out: Left or Merged, and all of Old has been delivered; else it was expelled, 0 if it is not known why
+	Old       membership.View
+	Next      membership.View        // without members where the ring has dissolved
+	Gone      []membership.Departure // ranks of Old
+	Discarded uint64                 // packets of failed members that nobody can deliver: their causal past was lost with them
+	Blocked   bool                   // too few members are left to go on; there is no Next yet
+	Out       bool                   // this member is not in Next, or the ring has gone on without it
+	Why       membership.Reason      // Out: Left or Merged, and all of Old has been delivered; else it was expelled, 0 if it is not known why
 }
 
 // Post is a letter and the member that it goes to.
@@ -282,6 +283,7 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	s.collect()
 	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
+	c.Discarded = s.machine.Stats().Discarded
 	s.dropPrevious()
 	if c.Out {
 		s.machine.Release()

@@ -504,7 +504,7 @@ func (p *process) View(c site.Change) {
 		w.at(w.now, p.away)
 	default:
 		w.say("%v goes to view %d of %d, gone %v", p, c.Next.Num, len(c.Next.Members), c.Gone)
-		w.res.Discarded += p.site.Machine().Stats().Discarded
+		w.res.Discarded += c.Discarded
 		w.h.leave(p, c.Next.Key())
 		w.h.install(p, c.Next)
 		id := p.id
