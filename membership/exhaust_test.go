@@ -795,6 +795,10 @@ func randomRows(dice *rand.Rand, n int) (rows [][]uint64) {
 // wander goes one way from w.
 func (s *search) wander(w *world, dice *rand.Rand) {
 	for !s.done {
+		if len(s.path) == 5000 { // letters that never end
+			s.broken("Liveness")
+			return
+		}
 		moves, bad := s.enabled(w)
 		if len(moves) == 0 {
 			moves = s.ticks(w)
