@@ -288,8 +288,14 @@ func (a *Agreement) Receive(now int64, from int, l Letter) {
 	a.Step(now)
 }
 
+// maxRound bounds the rounds that are believed, far from where they would overflow.
+const maxRound = 1 << 48
+
 // fits tells whether the letter's vectors are those of this view.
 func (a *Agreement) fits(l Letter) bool {
+	if l.Ballot.round() > maxRound {
+		return false
+	}
 	for _, d := range l.Suspicions {
 		if d.Rank >= a.n {
 			return false
