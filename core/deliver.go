@@ -209,7 +209,7 @@ func (p *partial) begin(size int) {
 func (d *deliverer) hand(s int, e *entry, payload []byte, inSlab bool) bool {
 	m := d.m
 	m.delivery = Delivery{
-		Sender: s, Packet: e.seq, Group: m.frame.Group, Kind: m.frame.Kind, Level: m.frame.Level, Payload: payload,
+		Sender: s, Packet: e.seq, Pos: m.streams[s].pos, Group: m.frame.Group, Kind: m.frame.Kind, Level: m.frame.Level, Payload: payload,
 	}
 	if inSlab {
 		m.delivery.Slab = e.ref

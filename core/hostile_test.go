@@ -215,7 +215,7 @@ func TestDropsAreCounted(t *testing.T) {
 		{name: "view", h: wire.Header{Kind: wire.Data, Seq: 1}, spoil: func(b []byte) { b[8]++ }, want: Stats{OtherView: 1}},
 		{name: "checksum", h: wire.Header{Kind: wire.Data, Seq: 1}, spoil: func(b []byte) { b[len(b)-1]++ }, want: Stats{BadPackets: 1, BadChecksum: 1}},
 		{name: "kind 0", h: wire.Header{Kind: 0, Seq: 1}, want: Stats{BadPackets: 1}},
-		{name: "a beacon", h: wire.Header{Kind: wire.Hello}, want: Stats{BadPackets: 1}},
+		{name: "a beacon", h: wire.Header{Kind: wire.Ring}, want: Stats{BadPackets: 1}},
 		{name: "rank", h: wire.Header{Kind: wire.Data, Seq: 1, Sender: 3}, want: Stats{BadPackets: 1}},
 		{name: "level", h: wire.Header{Kind: wire.Data, Seq: 1, Level: 3}, want: Stats{BadPackets: 1}},
 		{name: "number 0", h: wire.Header{Kind: wire.Data}, want: Stats{BadPackets: 1}},

@@ -63,6 +63,7 @@ type Message struct {
 type Delivery struct {
 	Sender  int    // rank of the sender in the view
 	Packet  uint64 // number, in the sender's stream, of the packet that ended the message
+	Pos     int    // where in that packet it ended it: see Machine.Position
 	Group   uint32 // as submitted, like Kind and Level
 	Kind    uint8
 	Level   order.Level
@@ -102,6 +103,34 @@ type Stats struct {
 	BadPackets, BadChecksum, BadFrames                     uint64 // malformed; of these BadChecksum alone
 	OtherVersion, OtherCluster, OtherView                  uint64 // not ours
 	Pauses                                                 uint64 // times that this member asked senders to pause
+}
+
+// Add adds another machine's counters.
+func (s *Stats) Add(o *Stats) {
+	s.PacketsSent += o.PacketsSent
+	s.PacketsReceived += o.PacketsReceived
+	s.BytesSent += o.BytesSent
+	s.BytesReceived += o.BytesReceived
+	s.MessagesSent += o.MessagesSent
+	s.MessagesDelivered += o.MessagesDelivered
+	s.RowsSent += o.RowsSent
+	s.RowsRiding += o.RowsRiding
+	s.Records += o.Records
+	s.NAKsSent += o.NAKsSent
+	s.NAKsReceived += o.NAKsReceived
+	s.Announcements += o.Announcements
+	s.Duplicates += o.Duplicates
+	s.Retransmitted += o.Retransmitted
+	s.Repaired += o.Repaired
+	s.BeyondWindow += o.BeyondWindow
+	s.Discarded += o.Discarded
+	s.BadPackets += o.BadPackets
+	s.BadChecksum += o.BadChecksum
+	s.BadFrames += o.BadFrames
+	s.OtherVersion += o.OtherVersion
+	s.OtherCluster += o.OtherCluster
+	s.OtherView += o.OtherView
+	s.Pauses += o.Pauses
 }
 
 // Machine is the protocol state of one member of one view. It is not safe for
@@ -200,6 +229,13 @@ func (m *Machine) Stats() Stats { return m.stats }
 
 // Held returns the charged bytes of packets received and not delivered.
 func (m *Machine) Held() int { return m.held }
+
+// Position returns how much of a member's stream has been delivered: all packets
+// before next, and of that one what lies before pos. A Delivery was among it if
+// its Packet and Pos are less.
+func (m *Machine) Position(rank int) (next uint64, pos int) {
+	return m.streams[rank].next, m.streams[rank].pos
+}
 
 // Drained tells whether every member has all that was submitted, and it has been
 // delivered here.

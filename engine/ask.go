@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"cohort/core"
+	"cohort/membership"
 )
 
 // Replies says how many answers an Ask waits for: a number from 0 on, or
@@ -34,7 +35,8 @@ func (r Replies) of(n int) int {
 
 // Reply is one member's answer.
 type Reply struct {
-	Sender  int // rank in the ring's view
+	Sender  int               // rank in the group's view, when the answer came
+	From    membership.Member // the same
 	Payload []byte
 }
 
@@ -46,20 +48,68 @@ type askTable struct {
 }
 
 type question struct {
+	all     bool // of those who do not fail
 	want    int
+	pending map[uint64]bool // IDs of members that have not answered
 	replies []Reply
 	done    chan struct{}
+	err     error // why there are fewer replies than wanted; read after done
+}
+
+// settle ends the question if enough have answered, or too few can.
+func (q *question) settle() {
+	if q.ended() {
+		return
+	}
+	switch {
+	case q.all && len(q.pending) > 0:
+	case q.all || len(q.replies) >= q.want:
+		close(q.done)
+	case len(q.pending) == 0:
+		q.err = fmt.Errorf("engine: %w: the others have failed or left", ErrNoReply)
+		close(q.done)
+	}
+}
+
+func (q *question) ended() bool {
+	select {
+	case <-q.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (t *askTable) init() { t.open = map[uint64]*question{} }
 
-func (t *askTable) add(want int) (uint64, *question) {
+func (t *askTable) add(q *question) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last++
-	q := &question{want: want, done: make(chan struct{})}
 	t.open[t.last] = q
-	return t.last, q
+	return t.last
+}
+
+// gone takes a member that has failed or left out of all waits.
+func (t *askTable) gone(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.open {
+		delete(q.pending, id)
+		q.settle()
+	}
+}
+
+// fail ends all questions.
+func (t *askTable) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.open {
+		if !q.ended() {
+			q.err = err
+			close(q.done)
+		}
+	}
 }
 
 // end takes the question off the table and returns what was answered.
@@ -73,9 +123,11 @@ func (t *askTable) end(id uint64) []Reply {
 
 // Ask multicasts payload at level l and waits for the group's answers: as many as
 // want says, counted in the group's view as this node has it. It returns them in
-// the order in which they came. If ctx ends before there are enough, it returns
-// those that came and an error that wraps the context's. Other errors are Send's.
-// It may not be called inside a handler: it would wait for itself.
+// the order in which they came. Members that fail or leave are not waited for: All
+// is then all the others, and if a number or a Majority cannot be reached, it returns
+// those that came and ErrNoReply. If ctx ends before, it returns those that came and
+// an error that wraps the context's. Other errors are Send's. It may not be called
+// inside a handler: it would wait for itself.
 func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) ([]Reply, error) {
 	n := g.node
 	if n.onLoop() {
@@ -91,7 +143,8 @@ func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) 
 	if count == 0 {
 		return nil, g.Send(ctx, l, payload)
 	}
-	id, q := n.asks.add(count)
+	q := &question{all: want == All, want: count, pending: g.ids(), done: make(chan struct{})}
+	id := n.asks.add(q)
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, askHead+len(payload)), id)
 	if err := g.submit(ctx, true, l, kindAsk, append(b, payload...)); err != nil {
 		n.asks.end(id)
@@ -99,26 +152,42 @@ func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) 
 	}
 	err := n.await(ctx, q.done)
 	replies := n.asks.end(id)
+	if err == nil {
+		err = q.err
+	}
 	if err != nil {
 		err = fmt.Errorf("%d of %d replies: %w", len(replies), count, err)
 	}
 	return replies, err
 }
 
+// ids returns the members of the group, as of the last view.
+func (g *Group) ids() map[uint64]bool {
+	list := map[uint64]bool{}
+	for _, id := range *g.members.Load() {
+		list[id] = true
+	}
+	return list
+}
+
 // reply takes an answer off the ring if it is for this node.
 func (n *Node) reply(d *core.Delivery) {
-	if len(d.Payload) < replyHead || int(d.Payload[0]) != n.rank {
+	if len(d.Payload) < replyHead || binary.LittleEndian.Uint64(d.Payload) != n.proc.Self().ID {
 		return
 	}
-	t := &n.asks
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	q := t.open[binary.LittleEndian.Uint64(d.Payload[1:])]
-	if q == nil || len(q.replies) == q.want {
+	t := n.groups.table.Get(d.Group)
+	if t == nil {
+		return
+	}
+	from := n.view().Members[d.Sender]
+	a := &n.asks
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q := a.open[binary.LittleEndian.Uint64(d.Payload[8:])]
+	if q == nil || q.ended() {
 		return // late, or more than were wanted
 	}
-	q.replies = append(q.replies, Reply{d.Sender, append([]byte(nil), d.Payload[replyHead:]...)})
-	if len(q.replies) == q.want {
-		close(q.done)
-	}
+	q.replies = append(q.replies, Reply{t.Rank(d.Sender), from, append([]byte(nil), d.Payload[replyHead:]...)})
+	delete(q.pending, from.ID)
+	q.settle()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -22,11 +23,15 @@ func openRing(t testing.TB, n int, change func(i int, c *Config)) []*Node {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			c := Config{Cluster: cluster, Name: fmt.Sprint("node", i), Interface: "lo", Expect: n}
+			c := Config{Cluster: cluster, Name: fmt.Sprint("node", i), Interface: "lo", Expect: n,
+				Timeout: time.Minute, // handlers of tests stand still
+				Logger:  slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 			if change != nil {
 				change(i, &c)
 			}
-			nodes[i], errs[i] = Open(ctx, c)
+			if nodes[i], errs[i] = Open(ctx, c); errs[i] == nil {
+				errs[i] = nodes[i].AwaitMembers(ctx, n)
+			}
 		})
 	}
 	wg.Wait()
@@ -35,8 +40,8 @@ func openRing(t testing.TB, n int, change func(i int, c *Config)) []*Node {
 		for _, n := range nodes {
 			if n != nil {
 				wg.Go(func() {
-					if err := n.Close(); err != nil {
-						t.Error(err)
+					if _, dead := killed.Load(n); n.Close() != nil && !dead {
+						t.Error(n.failure)
 					}
 				})
 			}

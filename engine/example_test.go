@@ -160,7 +160,7 @@ func (a answerer) Deliver(m *engine.Message) {
 }
 
 func (a answerer) View(v engine.GroupView) {
-	if a.asks && len(v.Ranks) == 2 {
+	if a.asks && len(v.Members) == 2 {
 		close(a.both)
 	}
 }

@@ -3,26 +3,26 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"cohort/core"
+	"cohort/groups"
 	"cohort/membership"
 )
 
 // Handler takes what a group delivers. It is called on the node's loop, by one
 // call at a time, in delivery order: it must not block, for the whole node, and
-// with it in the end the ring, waits for it. Wrap it with Queued if it may.
+// with it in the end the ring, waits for it, and expels it past Config.Timeout. Wrap
+// it with Queued if it may.
 //
 // A handler may call Send and Reply: they never wait there. It may not call Join,
 // Leave or Ask, which wait for the loop: they return ErrWouldBlock.
 type Handler interface {
 	// Deliver takes a message. It and its payload are borrowed until Deliver returns.
 	Deliver(m *Message)
-	// View tells who is in the group from here on. The first view that a handler
-	// sees is the one that its own joining made.
+	// View tells who is in the group from here on, or why nothing comes any more. The
+	// first view that a handler sees is the one that its own joining made.
 	View(v GroupView)
 }
 
@@ -35,73 +35,134 @@ func (f HandlerFunc) Deliver(m *Message) { f(m) }
 // View does nothing.
 func (f HandlerFunc) View(GroupView) {}
 
-// GroupView is who is in a group between two joins or leaves. Views of a group
-// come at the same place in the total order at every member.
+// GroupView is who is in a group until the next one. Views of a group come at the
+// same place in the total order at every member; those that follow from a failure
+// come after the same messages at all who go on.
 type GroupView struct {
 	Group   string
 	Num     uint64              // counts the group's views, from 1
-	Members []membership.Member // by age, oldest first
-	Ranks   []int               // their ranks in the ring's view
-	Joined  []int               // ranks that were not in the view before
-	Left    []int               // ranks that were
+	Members []membership.Member // by rank in the group: age, oldest first
+	Joined  []int               // ranks of those who were not in the view before
+	Left    []Departed          // who was in it, and is not any more
+
+	// Fresh is set in a stateful handler's first view, and in the first one after a
+	// rejoin, if nobody has a state to give: the group's is the handler's initial one.
+	Fresh bool
+
+	// Blocked: too few members of the ring are left for anybody here to go on. Sends
+	// fail with ErrNoQuorum and nothing is delivered until the next view.
+	Blocked bool
+
+	// Expelled: the ring has gone on without this node, for the Reason if that is known
+	// (else 0). There are no Members. The node joins the ring and its groups again as a
+	// new member: a stateful handler's Restore is called, and the next view tells that
+	// it is back. Messages that it sent last may be lost.
+	Expelled bool
+	Reason   membership.Reason
+}
+
+// Departed is who is in a group no more, and why.
+type Departed struct {
+	membership.Member
+	Reason membership.Reason // Left if it left the group or the ring
 }
 
 // Group is this node's membership in a process group.
 type Group struct {
-	node    *Node
-	name    string
-	handler Handler
-	queue   *queue // if the handler is a queued one
-	id      uint32
-	adopted bool // guarded by groupTable.mu: joined, or just about to be
-	joined  chan struct{}
-	gone    chan struct{}
-	size    atomic.Int32 // members
+	node     *Node
+	name     string
+	handler  Handler
+	state    Stateful // the handler, if it is stateful
+	queue    *queue   // if the handler is a queued one
+	slot     uint32   // this node's own number of it
+	joined   chan struct{}
+	gone     chan struct{}
+	failed   error                    // why it is gone though nobody left it; read after gone
+	size     atomic.Int32             // members
+	members  atomic.Pointer[[]uint64] // their IDs
+	away     atomic.Bool              // expelled, and not back yet
+	leaving  atomic.Bool              // Leave has been called, or its Join has given up
+	unwanted atomic.Bool              // by its Join, and nobody has told the ring yet
+
+	// The holder of Node.mu's:
+	id      uint32     // number in the ring; 0: not in the group now
+	view    GroupView  // the last that the handler was told of
+	restore *restoring // being brought up to the group's state
+	again   bool       // join again once the restore that was cut short has ended
+	why     error      // its state cannot be restored
 }
 
 // MaxGroupName bounds a group's name, bytes.
-const MaxGroupName = 255
+const MaxGroupName = groups.MaxName
 
-// groupTable is every group of the ring as this node knows it. Joins and leaves
-// are messages in the total order, so that all nodes number groups alike.
+// groupTable is every group of the ring as this node knows it, and this node's own.
 type groupTable struct {
-	byID []*groupState
-	ids  map[string]uint32
+	table    *groups.Table[*Group]
+	slots    []*Group // by Group.slot, once its join has been submitted
+	catching []*Group // being brought up to date from their spools
+	late     []*queue // queues that views wait for
+	givenUp  atomic.Bool
 
 	mu     sync.Mutex
+	last   uint32              // slot given last
 	locals map[string]*Group   // joined here, or being joined
 	queues map[*queue]struct{} // whose goroutines run
 }
 
-type groupState struct {
-	name    string
-	views   uint64
-	members uint64 // bit per rank
-	local   *Group // nil if this node is not a member
-}
-
 func (t *groupTable) init() {
-	t.byID = []*groupState{{}} // group 0 is the ring's own
-	t.ids, t.locals, t.queues = map[string]uint32{}, map[string]*Group{}, map[*queue]struct{}{}
+	t.table = groups.New[*Group](membership.View{})
+	t.locals, t.queues = map[string]*Group{}, map[*queue]struct{}{}
 }
 
 func (t *groupTable) close() {
-	for _, s := range t.byID {
-		if s.local != nil && s.local.queue != nil {
-			s.local.queue.close()
+	for _, g := range t.own() {
+		g.cutShort()
+		if g.queue != nil {
+			g.queue.close()
 		}
 	}
 }
 
-// Control messages: an operation and a group's name.
-const (
-	opJoin  = 'J'
-	opLeave = 'L'
-)
+// own lists this node's groups, in the order that they were joined.
+func (t *groupTable) own() []*Group {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]*Group, 0, len(t.locals))
+	for _, g := range t.locals {
+		list = append(list, g)
+	}
+	slices.SortFunc(list, func(a, b *Group) int { return int(a.slot) - int(b.slot) })
+	return list
+}
+
+func (t *groupTable) local(name string) *Group {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.locals[name]
+}
+
+// at returns the group with this slot; nil if it has been left.
+func (t *groupTable) at(slot uint32) *Group {
+	if int(slot) >= len(t.slots) {
+		return nil
+	}
+	return t.slots[slot]
+}
+
+func (t *groupTable) bind(g *Group) {
+	for int(g.slot) >= len(t.slots) {
+		t.slots = append(t.slots, nil)
+	}
+	t.slots[g.slot] = g
+}
 
 // Join makes this node a member of the named group, 1 to MaxGroupName bytes, and
 // returns once all members of the ring will see it as one. h gets the group's
-// messages and views from then on.
+// messages and views from then on. If h is Stateful and the group has a state, it is
+// restored first; errors of that wrap ErrState or those of h.Restore.
+//
+// The membership lasts until Leave or Close. If the ring goes on without this node,
+// the node joins again by itself: see GroupView.
 func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error) {
 	if name == "" || len(name) > MaxGroupName {
 		return nil, fmt.Errorf("engine: %w: group name of %d bytes, want 1 to %d", ErrConfig, len(name), MaxGroupName)
@@ -114,23 +175,53 @@ func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error)
 	}
 	g := &Group{node: n, name: name, handler: h, joined: make(chan struct{}), gone: make(chan struct{})}
 	if q, ok := h.(queued); ok {
-		g.handler, g.queue = q.h, newQueue(n, g, q)
+		g.handler = q.h
+		g.queue = newQueue(n, g, q)
 	}
-	if !n.groups.claim(g) {
-		return nil, fmt.Errorf("engine: %w: group %q is joined already", ErrConfig, name)
-	}
-	err := n.send(ctx, true, pack(0, Total, kindControl), append([]byte{opJoin}, name...))
-	if err == nil {
-		err = n.await(ctx, g.joined)
-	}
-	if err != nil && n.groups.giveUp(g) {
-		if g.queue != nil {
-			g.queue.close()
-		}
+	g.state, _ = g.handler.(Stateful)
+	if err := n.claim(ctx, g); err != nil {
+		g.drop()
 		return nil, fmt.Errorf("joining %q: %w", name, err)
 	}
-	<-g.joined // already, or just about to be
+	if err := n.sendOp(ctx, true, n.joinOp(g)); err != nil {
+		n.groups.disown(g)
+		g.drop()
+		return nil, fmt.Errorf("joining %q: %w", name, err)
+	}
+	if err := n.awaitJoin(ctx, g); err != nil {
+		n.giveUp(g)
+		return nil, fmt.Errorf("joining %q: %w", name, err)
+	}
 	return g, nil
+}
+
+// drop ends a group that no one but its Join knows.
+func (g *Group) drop() {
+	if g.queue != nil {
+		g.queue.close()
+	}
+}
+
+func (n *Node) joinOp(g *Group) groups.Op {
+	return groups.Op{Kind: groups.Join, Name: g.name, Stateful: g.state != nil, Serial: newID()}
+}
+
+func (n *Node) sendOp(ctx context.Context, wait bool, o groups.Op) error {
+	return n.send(ctx, wait, pack(0, Total, kindControl), o.Append(nil))
+}
+
+// awaitJoin waits until g is joined, or cannot be.
+func (n *Node) awaitJoin(ctx context.Context, g *Group) error {
+	select {
+	case <-g.joined:
+		return nil
+	case <-g.gone:
+		return g.failed
+	case <-ctx.Done():
+		return fmt.Errorf("engine: %w", context.Cause(ctx))
+	case <-n.stopped:
+		return fmt.Errorf("engine: %w", ErrClosed)
+	}
 }
 
 // await waits for the loop to close done.
@@ -145,14 +236,33 @@ func (n *Node) await(ctx context.Context, done chan struct{}) error {
 	}
 }
 
-func (t *groupTable) claim(g *Group) bool {
+// claim makes g this node's group of its name. One that is being left is waited for.
+func (n *Node) claim(ctx context.Context, g *Group) error {
+	for {
+		other := n.groups.claim(g)
+		switch {
+		case other == nil:
+			return nil
+		case !other.leaving.Load():
+			return fmt.Errorf("engine: %w: the group is joined already", ErrConfig)
+		}
+		if err := n.await(ctx, other.gone); err != nil {
+			return err
+		}
+	}
+}
+
+// claim enters g, or returns who has its name.
+func (t *groupTable) claim(g *Group) (other *Group) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.locals[g.name] != nil {
-		return false
+	if other = t.locals[g.name]; other != nil {
+		return other
 	}
+	t.last++
+	g.slot = t.last
 	t.locals[g.name] = g
-	return true
+	return nil
 }
 
 func (t *groupTable) disown(g *Group) {
@@ -163,41 +273,49 @@ func (t *groupTable) disown(g *Group) {
 	}
 }
 
-// giveUp is disown for a Join that waits no more; false if it has succeeded meanwhile.
-func (t *groupTable) giveUp(g *Group) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !g.adopted {
-		delete(t.locals, g.name)
+// giveUp ends a Join that waits no more. The loop leaves the group again, now or
+// when it has been joined.
+func (n *Node) giveUp(g *Group) {
+	if g.leaving.CompareAndSwap(false, true) {
+		g.unwanted.Store(true)
+		n.groups.givenUp.Store(true)
+		_ = n.conn.Wake() // closed: there is nothing to leave
 	}
-	return !g.adopted
 }
 
-// adopt returns the group that has joined now. If its Join has given up, it is
-// left again: under the lock, so that a next Join comes after that.
-func (n *Node) adopt(name string) *Group {
-	n.groups.mu.Lock()
-	defer n.groups.mu.Unlock()
-	g := n.groups.locals[name]
-	if g == nil {
-		n.abandon(name)
-		return nil
+// takeBack leaves the groups whose Joins have given up.
+func (n *Node) takeBack() {
+	if !n.groups.givenUp.Load() || !n.roster.known {
+		return
 	}
-	g.adopted = true
-	return g
+	n.groups.givenUp.Store(false)
+	for _, g := range n.groups.own() {
+		if g.id != 0 {
+			n.abandon(g)
+		}
+	}
+}
+
+// abandon leaves a group if its Join has given up.
+func (n *Node) abandon(g *Group) {
+	if g.unwanted.CompareAndSwap(true, false) {
+		n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
+	}
 }
 
 // Leave ends the membership and returns once no more messages will be delivered;
-// within a queued handler, once no more will be queued.
+// within a queued handler, once no more will be queued. What this node has sent to
+// the group is delivered before.
 func (g *Group) Leave(ctx context.Context) error {
 	n := g.node
 	if n.onLoop() {
 		return fmt.Errorf("engine: %w: Leave inside a handler", ErrWouldBlock)
 	}
-	if g.left() {
+	if g.left() || !g.leaving.CompareAndSwap(false, true) {
 		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
 	}
-	if err := n.send(ctx, true, pack(0, Total, kindControl), append([]byte{opLeave}, g.name...)); err != nil {
+	if err := n.sendOp(ctx, true, groups.Op{Kind: groups.Leave, Name: g.name}); err != nil {
+		g.leaving.Store(false)
 		return err
 	}
 	if err := n.await(ctx, g.gone); err != nil || g.queue == nil {
@@ -230,6 +348,7 @@ func (g *Group) Size() int { return int(g.size.Load()) }
 // of one goroutine are delivered in the order sent, across levels.
 //
 // Errors wrap ErrClosed, ErrNotMember, ErrTooLarge, ErrLevel, or the context's;
+// ErrNoQuorum and ErrExpelled, at once, also when they come about while Send waits;
 // inside a handler, which cannot wait, ErrWouldBlock. With an error, no member
 // delivers the message.
 func (g *Group) Send(ctx context.Context, l Level, payload []byte) error {
@@ -248,91 +367,11 @@ func (g *Group) submit(ctx context.Context, wait bool, l Level, kind uint8, payl
 	if g.left() {
 		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
 	}
-	return g.node.send(ctx, wait, pack(g.id, l, kind), payload)
-}
-
-// control carries out a join or leave, which all nodes do at the same place. It
-// returns false, and does nothing, if this node's handler cannot take the view now.
-func (n *Node) control(d *core.Delivery) bool {
-	if len(d.Payload) < 2 {
-		return true
+	if g.away.Load() {
+		if err := g.node.refusal(); err != nil {
+			return err
+		}
+		return errOutside
 	}
-	s := n.groups.state(string(d.Payload[1:]))
-	bit := uint64(1) << d.Sender
-	joins := d.Payload[0] == opJoin
-	if !joins && d.Payload[0] != opLeave || joins == (s.members&bit != 0) {
-		return true // not an operation, or one without effect
-	}
-	local := s.local
-	if joins && d.Sender == n.rank {
-		local = n.adopt(s.name)
-	}
-	v := n.groupView(s, s.members^bit)
-	if joins {
-		v.Joined = []int{d.Sender}
-	} else {
-		v.Left = []int{d.Sender}
-	}
-	if local != nil && local.queue != nil && !local.queue.view(v) {
-		return false
-	}
-	s.members ^= bit
-	s.views++
-	n.fence = true
-	s.local = local
-	if local == nil {
-		return true
-	}
-	local.size.Store(int32(len(v.Ranks)))
-	if local.queue == nil {
-		local.handler.View(v)
-	}
-	if d.Sender == n.rank {
-		n.moved(s, joins)
-	}
-	return true
-}
-
-// moved tells the waiting Join or Leave that it is done.
-func (n *Node) moved(s *groupState, joins bool) {
-	g := s.local
-	if joins {
-		g.id = n.groups.ids[s.name]
-		close(g.joined)
-		return
-	}
-	s.local = nil
-	n.groups.disown(g)
-	if g.queue != nil {
-		g.queue.close()
-	}
-	close(g.gone)
-}
-
-// abandon leaves a group that a Join which has given up has joined all the same.
-func (n *Node) abandon(name string) {
-	if err := n.send(context.Background(), false, pack(0, Total, kindControl), append([]byte{opLeave}, name...)); err != nil {
-		n.cfg.Logger.Warn("an abandoned join could not be taken back", "group", name, "error", err)
-	}
-}
-
-func (n *Node) groupView(s *groupState, members uint64) GroupView {
-	v := GroupView{Group: s.name, Num: s.views + 1}
-	for ; members != 0; members &= members - 1 {
-		r := bits.TrailingZeros64(members)
-		v.Ranks = append(v.Ranks, r)
-		v.Members = append(v.Members, n.view.Members[r])
-	}
-	return v
-}
-
-// state returns the named group, which gets the next number if it is new.
-func (t *groupTable) state(name string) *groupState {
-	id, ok := t.ids[name]
-	if !ok {
-		id = uint32(len(t.byID))
-		t.ids[name] = id
-		t.byID = append(t.byID, &groupState{name: name})
-	}
-	return t.byID[id]
+	return g.node.send(ctx, wait, pack(g.slot, l, kind), payload)
 }

@@ -30,12 +30,28 @@ func (l *timeline) add(e string) {
 func (l *timeline) Deliver(m *Message) { l.add(fmt.Sprintf("message %d:%s", m.Sender, m.Payload)) }
 
 func (l *timeline) View(v GroupView) {
-	l.add(fmt.Sprintf("view %d of %s: %v, joined %v, left %v", v.Num, v.Group, v.Ranks, v.Joined, v.Left))
-	for i, m := range v.Members {
-		if m.Name == "" || i >= len(v.Ranks) {
-			l.add(fmt.Sprintf("bad member %d", i))
+	l.add("view " + describe(v))
+}
+
+// describe puts a view in a line, members by name.
+func describe(v GroupView) string {
+	var names, joined, left []string
+	for _, m := range v.Members {
+		names = append(names, m.Name)
+	}
+	for _, r := range v.Joined {
+		joined = append(joined, names[r])
+	}
+	for _, m := range v.Left {
+		left = append(left, fmt.Sprint(m.Name, " ", m.Reason))
+	}
+	s := fmt.Sprintf("%d of %s: %v, joined %v, left %v", v.Num, v.Group, names, joined, left)
+	for what, is := range map[string]bool{", blocked": v.Blocked, ", expelled": v.Expelled, ", fresh": v.Fresh} {
+		if is {
+			s += what
 		}
 	}
+	return s
 }
 
 func (l *timeline) list() []string {
@@ -95,7 +111,7 @@ func TestViewsInOneOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the end", func() bool {
-		return whole.has(fmt.Sprintf("message %d:end", nodes[0].Rank()))
+		return whole.has("message 0:end")
 	})
 	all := whole.list()
 	if views := 1 + 2*2*15; !strings.HasPrefix(last(all, "view"), fmt.Sprintf("view %d ", views)) {
@@ -131,7 +147,7 @@ type greeter struct {
 func (g *greeter) Deliver(*Message) { g.got.Add(1) }
 
 func (g *greeter) View(v GroupView) {
-	if len(v.Ranks) == g.all {
+	if len(v.Members) == g.all {
 		close(g.full)
 	}
 }

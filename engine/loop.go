@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cohort/batch"
-	"cohort/core"
 	"cohort/membership"
 	"cohort/slab"
 	"cohort/wire"
@@ -18,19 +17,16 @@ import (
 // thread, since a sleeping thread of its own is woken with the best tails.
 func (n *Node) run() {
 	runtime.LockOSThread()
-	n.loop.Store(goroutineID())
+	n.loop.Store(threadID())
 	err := n.conn.PrepareThread()
 	if err != nil {
 		n.cfg.Logger.Warn("short sleeps will be coarse", "error", err)
 	}
 	n.mu.Lock()
-	err = n.form()
-	if err == nil && n.machine != nil { // else closed before there was a view
-		err = n.turns()
-	}
-	n.failure = err
+	n.failure = n.turns()
 	n.shut()
 	n.mu.Unlock()
+	n.loop.Store(0) // the thread ends, and its number is another's some day
 	close(n.stopped)
 }
 
@@ -38,8 +34,17 @@ func (n *Node) run() {
 func (n *Node) shut() {
 	n.closing.Store(true)
 	n.submits.Close()
-	n.failSends()
+	n.failSends(fmt.Errorf("engine: %w", ErrClosed))
 	n.groups.close()
+	n.seeds.stop()
+	n.offers.close()
+	if err := n.mesh.Close(); err != nil && n.failure == nil {
+		n.failure = fmt.Errorf("engine: closing connections: %w", err)
+	}
+	n.work.Wait()
+	for _, g := range n.groups.own() {
+		g.endRestore()
+	}
 	if err := n.conn.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing sockets: %w", err)
 	}
@@ -79,7 +84,7 @@ func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes 
 // small ones does not keep acknowledgements back.
 const deliverBatch = 4096
 
-// turns runs the loop from the forming of the view to Close.
+// turns runs the loop until the node has left its ring, or is closed otherwise.
 func (n *Node) turns() error {
 	for {
 		now := n.now()
@@ -87,19 +92,21 @@ func (n *Node) turns() error {
 		if err != nil {
 			return err
 		}
-		if n.former.Due() <= now {
-			if err := n.say(now); err != nil {
-				return err
-			}
-		}
+		n.poll(now)
+		n.seekRoster(now)
 		sent, err := n.transmit(now)
 		if err != nil {
 			return err
 		}
-		delivered := n.machine.Deliver(n, deliverBatch)
+		delivered := n.proc.Deliver(now, (*sink)(n), deliverBatch) + n.catchUp(deliverBatch)
 		n.busy.add(now, received+sent)
 		if n.closing.Load() && n.ended(now) {
+			n.correspond()
 			return nil
+		}
+		if n.proc.Out() {
+			n.reborn(now)
+			continue
 		}
 		if delivered < deliverBatch && received < plenty {
 			if err := n.rest(now, received+sent+delivered > 0); err != nil {
@@ -107,6 +114,14 @@ func (n *Node) turns() error {
 			}
 		}
 	}
+}
+
+// reborn looks for a ring as a new member: the old one is out.
+func (n *Node) reborn(now int64) {
+	n.correspond() // the last letters of the old one
+	id := newID()
+	n.mesh.Identify(id)
+	n.proc.Reborn(now, id)
 }
 
 // rest sleeps until there is something to do: a short nap while the loop is busy,
@@ -118,7 +133,7 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Unlock()
 		n.mu.Lock()
 		return nil
-	case n.submits.Pending() >= fullTrain && !n.sending.stuck:
+	case n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch():
 		return nil
 	case moved && n.busy.busy():
 		n.stats.loop.Naps++
@@ -127,14 +142,14 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Lock()
 		return nil
 	}
-	return n.sleep(min(n.machine.Deadline(), n.former.Due(), n.closeBy, now+maxSleep) - n.now())
+	return n.sleep(min(n.proc.Deadline(), n.rosterDue(), n.closeBy, now+maxSleep) - n.now())
 }
 
 // sleep waits in the kernel for a packet, a sender or the timeout, ns.
 func (n *Node) sleep(timeout int64) error {
 	n.bell.Arm()
 	var err error
-	if n.submits.Empty() && n.backlog.empty() || n.sending.stuck {
+	if n.submits.Empty() && n.backlog.empty() || n.sending.stuck || !n.mayFetch() {
 		n.stats.loop.Wakeups++
 		n.mu.Unlock()
 		err = n.conn.Wait(time.Duration(max(timeout, 0)))
@@ -144,32 +159,33 @@ func (n *Node) sleep(timeout int64) error {
 	return err
 }
 
-// ended tells whether a node that is being closed need wait no longer: for others
-// to have what it sent, nor to tell them that it has what they sent.
+// ended tells whether a node that is being closed need wait no longer. Once all that
+// was sent is on its way it asks for a view without itself, and waits for that.
 func (n *Node) ended(now int64) bool {
 	if n.closeBy == membership.Never {
 		n.closeBy = now + int64(closeDrain)
 	}
-	if n.drained() {
-		if len(n.view.Members) == 1 {
-			return true
-		}
-		n.closeBy = min(n.closeBy, now+int64(closeLinger))
+	switch {
+	case !n.proc.In() || n.proc.Blocked() || now >= n.closeBy:
+		return true
+	case !n.leaving && n.submits.Empty() && n.backlog.empty() && !n.sending.active:
+		n.leaving = true
+		n.proc.Leave(now)
 	}
-	return now >= n.closeBy
+	return false
 }
 
-// drained tells whether nothing that was sent is still on its way.
-func (n *Node) drained() bool {
-	return n.submits.Empty() && n.backlog.empty() && n.machine.Drained()
-}
-
-// transmit moves messages from the senders through the machine to the network.
-// It returns the bytes sent.
+// transmit moves messages from the senders through the protocol to the network,
+// and sends what else is due. It returns the bytes of packets sent.
 func (n *Node) transmit(now int64) (int, error) {
 	n.submit(now)
-	n.machine.Flush(now)
-	return n.outbox.send(n)
+	n.proc.Flush(now)
+	sent, err := n.outbox.send(n)
+	if err == nil {
+		err = n.announce()
+	}
+	n.correspond()
+	return sent, err
 }
 
 // nudge is called by a sender after its message is in the ring. If the loop is
@@ -180,7 +196,7 @@ func (n *Node) nudge() {
 		return
 	}
 	if n.mu.TryLock() {
-		if n.machine != nil && !n.closing.Load() {
+		if !n.closing.Load() {
 			// An error here will meet the loop again, which reports it.
 			_, _ = n.transmit(n.now())
 		}
@@ -272,44 +288,63 @@ func (n *Node) take(now int64, i int) {
 	}
 }
 
-// packet hands a packet to the machine or, if it belongs to the forming of
-// views, to that.
+// packet hands a packet to the protocol.
 func (n *Node) packet(now int64, ref slab.Ref, off, size int) {
 	b := n.pool.Bytes(ref)[off : off+size]
-	if n.machine == nil || size >= wire.Overhead && wire.Kind(b[3]) >= wire.Hello {
+	if size >= wire.Overhead && wire.Kind(b[3]) >= wire.Here {
 		n.beacon(now, b)
 		return
 	}
-	n.machine.Receive(now, ref, off, size)
+	n.proc.Packet(now, ref, off, size)
 }
 
-// outbox turns the machine's output into trains.
+// outbox turns the protocol's output into trains.
 type outbox struct {
 	trains []batch.Train
-	peers  []batch.Addr // by rank
+	peers  []peerAddr // of members that something was sent to alone
+}
+
+type peerAddr struct {
+	id uint64
+	to *batch.Addr
+}
+
+// addr returns a member's address as the sockets take it.
+func (o *outbox) addr(m *membership.Member) *batch.Addr {
+	for i := range o.peers {
+		if o.peers[i].id == m.ID {
+			return o.peers[i].to
+		}
+	}
+	if len(o.peers) == 2*membership.MaxMembers { // those who are gone go with the rest
+		o.peers = o.peers[:0]
+	}
+	to := batch.MakeAddr(m.Addr)
+	o.peers = append(o.peers, peerAddr{m.ID, &to})
+	return &to
 }
 
 // sendWait bounds how long a full send buffer is waited for at a time.
 const sendWait = 10 * time.Millisecond
 
-// send puts the machine's output on the network and returns its bytes.
+// send puts the protocol's output on the network and returns its bytes.
 func (o *outbox) send(n *Node) (bytes int, err error) {
-	out := n.machine.Output()
+	out := n.proc.Output()
 	if len(out) == 0 {
 		return 0, nil
 	}
 	o.trains = o.trains[:0]
 	for _, t := range out {
 		train := batch.Train{Buf: t.Buf, Segment: t.Segment}
-		if t.To != core.Multicast {
-			train.To = &o.peers[t.To]
+		if t.Member != nil {
+			train.To = o.addr(t.Member)
 		}
 		o.trains = append(o.trains, train)
 		bytes += len(t.Buf)
 	}
 	n.stats.loop.TrainsSent += uint64(len(o.trains))
 	err = n.put(o.trains)
-	n.machine.Recycle()
+	n.proc.Recycle()
 	return bytes, err
 }
 
@@ -344,57 +379,4 @@ func (n *Node) sendTrouble(err error) {
 	if n.stats.loop.SendErrors&(n.stats.loop.SendErrors-1) == 0 {
 		n.cfg.Logger.Warn("packets could not be sent", "error", err, "times", n.stats.loop.SendErrors)
 	}
-}
-
-// form finds the first view's members and agrees on it with them.
-func (n *Node) form() error {
-	for !n.closing.Load() {
-		now := n.now()
-		if _, err := n.receive(now); err != nil {
-			return err
-		}
-		if err := n.say(now); err != nil {
-			return err
-		}
-		if v, ok := n.former.View(); ok {
-			return n.begin(v)
-		}
-		if err := n.conn.Wait(time.Duration(max(n.former.Due()-n.now(), 0))); err != nil {
-			return fmt.Errorf("engine: %w", err)
-		}
-	}
-	return nil
-}
-
-// say multicasts what the forming protocol has to say.
-func (n *Node) say(now int64) error {
-	for _, b := range n.former.Step(now) {
-		p := make([]byte, wire.HeaderSize, 512)
-		p = b.Append(p)
-		h := wire.Header{Kind: b.Kind, Cluster: n.cfg.clusterID(), Body: len(p) - wire.HeaderSize}
-		p = append(p, make([]byte, wire.SumSize)...)
-		wire.PutHeader(p, h)
-		wire.Seal(p)
-		if err := n.put([]batch.Train{{Buf: p, Segment: len(p)}}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// begin starts the machine of the view that has formed.
-func (n *Node) begin(v membership.View) error {
-	m, err := core.New(n.now(), core.Config{Cluster: n.cfg.clusterID(), HoldLimit: n.cfg.HoldLimit}, v, v.Rank(n.self.ID), n.pool)
-	if err != nil {
-		return err
-	}
-	for _, peer := range v.Members {
-		n.outbox.peers = append(n.outbox.peers, batch.MakeAddr(peer.Addr))
-	}
-	n.machine, n.view, n.rank = m, v, v.Rank(n.self.ID)
-	n.publish()
-	n.cfg.Logger.Info("view formed", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank,
-		"segment", v.Segment(), "receive_buffer", v.RecvBuffer())
-	close(n.formed)
-	return nil
 }

@@ -6,20 +6,26 @@ import (
 	"fmt"
 
 	"cohort/core"
+	"cohort/membership"
 )
 
 // Message is a message being delivered. It is reused: valid until the handler returns.
 type Message struct {
-	Sender  int // rank of its sender in the ring's view
+	Sender  int // rank of its sender in the group's view
 	Level   Level
 	Payload []byte // borrowed until the handler returns
 
 	node     *Node
 	group    *Group
-	delivery *core.Delivery // nil if the payload lies in a queue
+	view     *GroupView
+	delivery *core.Delivery // nil if the payload does not lie in packet memory
+	whole    []byte         // of an Ask: payload with the question's number before it
 	question uint64         // of an Ask
 	asked    bool
 }
+
+// From returns the message's sender.
+func (m *Message) From() membership.Member { return m.view.Members[m.Sender] }
 
 // Group returns the group that the message was sent to.
 func (m *Message) Group() *Group { return m.group }
@@ -56,44 +62,56 @@ func (m *Message) Reply(payload []byte) error {
 		return fmt.Errorf("engine: %w: a reply to a message that was not asked", ErrConfig)
 	}
 	b := make([]byte, 0, replyHead+len(payload))
-	b = append(b, byte(m.Sender))
+	b = binary.LittleEndian.AppendUint64(b, m.From().ID)
 	b = binary.LittleEndian.AppendUint64(b, m.question)
 	return m.group.submit(context.Background(), true, FIFO, kindReply, append(b, payload...))
 }
 
 // replyHead and askHead are the bytes before a reply's and a question's payload.
 const (
-	replyHead = 9
+	replyHead = 16
 	askHead   = 8
 )
 
-// Deliver takes a message from the machine: it is the machine's sink.
-func (n *Node) Deliver(d *core.Delivery) bool {
+// deliver takes a message from the protocol.
+func (n *Node) deliver(d *core.Delivery) bool {
 	switch d.Kind {
 	case kindControl:
-		return n.control(d)
+		n.control(d)
+		return true
 	case kindReply:
 		n.reply(d)
 		return true
 	}
-	if int(d.Group) >= len(n.groups.byID) {
-		return true // not a group: its sender is broken
-	}
-	g := n.groups.byID[d.Group].local
-	if g == nil {
+	t := n.groups.table.Get(d.Group)
+	if t == nil || t.Local == nil {
 		return true
 	}
+	g := t.Local
+	if g.restore != nil {
+		return g.restore.keep(n, d)
+	}
+	if t.Members>>d.Sender&1 == 0 {
+		return true // its sender is broken
+	}
+	return n.hand(g, t.Rank(d.Sender), d.Level, d.Kind, d.Payload, d)
+}
+
+// hand gives a message to the group's handler or queue; false if that has no room. d
+// is nil if the payload does not lie in packet memory.
+func (n *Node) hand(g *Group, sender int, l Level, kind uint8, payload []byte, d *core.Delivery) bool {
 	m := &n.message
-	m.Sender, m.Level, m.Payload, m.group, m.delivery, m.asked = d.Sender, d.Level, d.Payload, g, d, false
-	if d.Kind == kindAsk {
-		if len(d.Payload) < askHead {
+	m.Sender, m.Level, m.Payload, m.group, m.delivery, m.asked = sender, l, payload, g, d, false
+	if kind == kindAsk {
+		if len(payload) < askHead {
 			return true
 		}
-		m.asked, m.question, m.Payload = true, binary.LittleEndian.Uint64(d.Payload), d.Payload[askHead:]
+		m.asked, m.whole, m.question, m.Payload = true, payload, binary.LittleEndian.Uint64(payload), payload[askHead:]
 	}
 	if g.queue != nil {
 		return g.queue.offer(m)
 	}
+	m.view = &g.view
 	g.handler.Deliver(m)
 	return true
 }

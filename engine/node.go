@@ -5,83 +5,95 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"cohort/batch"
+	"cohort/control"
 	"cohort/core"
 	"cohort/iomulticast"
 	"cohort/membership"
+	"cohort/process"
 	"cohort/ring"
+	"cohort/site"
 	"cohort/slab"
 )
 
 // Node is one member of a ring. Its methods may be called from any goroutine,
 // except where they say otherwise.
 type Node struct {
-	cfg    Config
-	conn   *iomulticast.Conn
-	start  time.Time // the loop's times are ns since then
-	self   membership.Member
-	former *membership.Former
-	formed chan struct{} // closed when the view holds
-	view   membership.View
-	rank   int
+	cfg   Config
+	conn  *iomulticast.Conn
+	mesh  *control.Mesh
+	start time.Time // the loop's times are ns since then
 
-	submits *ring.MPSC
-	bell    ring.Bell
-	larges  largeQueue
-	backlog backlog // what handlers sent while the ring was full
+	formed   chan struct{} // closed when the node is in a view for the first time
+	presence presence
+	submits  *ring.MPSC
+	bell     ring.Bell
+	larges   largeQueue
+	backlog  backlog // what handlers sent while the ring was full
 
-	// mu is held by whoever drives the machine: the loop while it is awake, or a
+	// mu is held by whoever drives the protocol: the loop while it is awake, or a
 	// sender that found it asleep. What follows belongs to the holder.
 	mu      sync.Mutex
-	machine *core.Machine
+	proc    *process.Process
 	pool    *slab.Pool
 	in      input
 	outbox  outbox
 	sending sending
 	groups  groupTable
+	roster  roster
 	fence   bool // a group has changed since this node last sent; see Node.fetch
 	message Message
 	busy    load
+	letters []control.Event
+	callers callers
+	leaving bool
 	closeBy int64 // when the loop ends, or membership.Never
 
-	loop    atomic.Uint64 // goroutine of the loop
+	loop    atomic.Uint64 // thread of the loop
 	closing atomic.Bool
 	stopped chan struct{} // closed when the loop has ended
 	failure error         // why, if not by Close; read after stopped
 	stats   published
 	asks    askTable
+	offers  offers
+	results results
+	seeds   seeds
+	work    sync.WaitGroup // goroutines that restore states
 }
 
-// Open joins the ring on the configured interface. It returns when the first
-// view, of cfg.Expect members, has formed; if ctx ends before, the error says
-// how far it got and wraps ErrNoView and the context's. The node's goroutine and
-// sockets are gone when Close returns.
+// Open finds the others on the configured interface and joins their ring or, if
+// there is none, forms it with them: see Config.Expect. It returns when this node
+// is in a view. If ctx ends before, the error says how far it got and wraps
+// ErrNoView and the context's. The node's goroutines and sockets are gone when
+// Close returns.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := iomulticast.Open(iomulticast.Config{
-		Interface: cfg.Interface, Group: cfg.Group, TTL: cfg.TTL, RecvBuffer: cfg.RecvBuffer,
-		Trains: cfg.Trains, Segment: cfg.Segment, Faults: cfg.Faults,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
-	}
 	n := &Node{
-		cfg: cfg, conn: conn, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}),
+		cfg: cfg, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}),
 		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPoolOf(packetMemory), closeBy: membership.Never,
 	}
-	n.self = n.describe()
-	n.former = membership.NewFormer(n.now(), n.self, cfg.Expect)
+	if err := n.openSockets(); err != nil {
+		return nil, err
+	}
 	n.larges.turn = make(chan struct{}, 1)
 	n.message.node = n
 	n.groups.init()
 	n.asks.init()
+	n.offers.init()
+	n.presence.init()
 	n.in.init(n.pool)
+	self := n.describe()
+	n.mesh.Identify(self.ID)
+	n.proc = process.New(n.now(), n.protocol(), self, n.pool)
+	n.seeds.start(cfg.Seeds, cfg.Logger)
 	go n.run()
 	select {
 	case <-n.formed:
@@ -91,22 +103,61 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	case <-ctx.Done():
 		err := fmt.Errorf("engine: %w: %w", ErrNoView, context.Cause(ctx))
 		_ = n.Close() // of a node that nobody has
-		if p := n.former.Problem(); p != nil {
+		if p := n.proc.Problem(); p != nil {
 			err = fmt.Errorf("%w (%w)", err, p)
 		}
 		return nil, err
 	}
 }
 
+func (n *Node) openSockets() (err error) {
+	c := n.cfg
+	n.conn, err = iomulticast.Open(iomulticast.Config{
+		Interface: c.Interface, Group: c.Group, Port: c.Port, TTL: c.TTL, RecvBuffer: c.RecvBuffer,
+		Trains: c.Trains, Segment: c.Segment, Faults: c.Faults,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	n.mesh, err = control.Open(control.Config{
+		Listen: netip.AddrPortFrom(n.conn.Addr().Addr(), uint16(c.Port)), Cluster: c.clusterID(), TLS: c.TLS,
+		Wake:   func() { _ = n.conn.Wake() }, // closed: nobody to wake
+		Stream: n.giveState, Logger: c.Logger,
+	})
+	if err != nil {
+		_ = n.conn.Close()
+		return fmt.Errorf("engine: %w", err)
+	}
+	return nil
+}
+
+// protocol is what the protocol needs to know of the configuration.
+func (n *Node) protocol() process.Config {
+	c := n.cfg
+	return process.Config{
+		Site: site.Config{
+			Core:  core.Config{Cluster: c.clusterID(), HoldLimit: c.HoldLimit},
+			Rules: membership.Rules{Timeout: int64(c.Timeout), Lone: c.Lone},
+			Slow:  int64(c.SlowLimit),
+		},
+		Expect: c.Expect, Discovery: int64(c.Discovery),
+	}
+}
+
 // describe makes this node's entry in views.
 func (n *Node) describe() membership.Member {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails
 	f := n.conn.Features()
 	return membership.Member{
-		ID: binary.LittleEndian.Uint64(id[:]), Since: n.start.UnixNano(), Name: n.cfg.Name, Addr: n.conn.Addr(),
+		ID: newID(), Since: n.start.UnixNano(), Name: n.cfg.Name, Addr: n.conn.Addr(), Control: n.mesh.Addr(),
 		RecvBuffer: uint32(budget(f)), Segment: uint16(f.Segment),
 	}
+}
+
+// newID makes up the identity of an incarnation.
+func newID() uint64 {
+	var id [8]byte
+	_, _ = rand.Read(id[:])                          // never fails
+	return max(binary.LittleEndian.Uint64(id[:]), 1) // 0 is nobody
 }
 
 // defaultBuffer is what is assumed where the system does not tell.
@@ -132,29 +183,43 @@ const perPacket = 1024
 // now returns the loop's time: ns since Open, monotonic.
 func (n *Node) now() int64 { return int64(time.Since(n.start)) }
 
-// View returns the ring's view: its members by rank. The slice is shared: do not
-// write to it.
-func (n *Node) View() membership.View { return n.view }
+// View returns the ring's view: its members by rank. Once this node is out of the
+// ring it is the last one that it was in. The slice is shared: do not write to it.
+func (n *Node) View() membership.View { return n.presence.now().view }
 
 // Rank returns this node's rank in View.
-func (n *Node) Rank() int { return n.rank }
+func (n *Node) Rank() int { return n.presence.now().rank }
 
 // Features returns what the sockets can do on this machine, and why not more.
 func (n *Node) Features() iomulticast.Features { return n.conn.Features() }
 
+// AwaitMembers waits until the ring's view has at least count members. Errors wrap
+// ErrClosed or the context's.
+func (n *Node) AwaitMembers(ctx context.Context, count int) error {
+	for {
+		p := n.presence.now()
+		if p.standing == inView && len(p.view.Members) >= count {
+			return nil
+		}
+		if err := n.await(ctx, p.over); err != nil {
+			return fmt.Errorf("%d of %d members: %w", len(p.view.Members), count, err)
+		}
+	}
+}
+
 const (
-	// closeDrain bounds how long Close waits for the others to have all that was sent.
+	// closeDrain bounds how long Close waits for the others to have all that was
+	// sent, and for the view without this node.
 	closeDrain = time.Second
 
-	// closeLinger is how long a node that has nothing to wait for itself still
-	// acknowledges what others sent: some of their announcements. Otherwise of two
-	// that close together the second would wait for closeDrain in vain.
-	closeLinger = 20 * time.Millisecond
+	// maxCallers bounds the processes that beacons are sent to one by one.
+	maxCallers = 64
 )
 
-// Close stops the node: it waits until all members have what was sent before, for
-// a second at the most, ends the loop and closes the sockets. Senders that wait
-// get ErrClosed. Queued handlers are called with what is in their queues. No handler
+// Close leaves the ring and stops the node: what was sent before is delivered,
+// then comes the view without this node, at itself too. It waits for that for a
+// second at the most, ends the loop and closes the sockets. Senders that wait get
+// ErrClosed. Queued handlers are called with what is in their queues. No handler
 // runs after Close has returned, except when a handler itself calls Close: then the
 // node ends once the handler returns. Closing again does nothing.
 func (n *Node) Close() error {
@@ -167,4 +232,30 @@ func (n *Node) Close() error {
 	<-n.stopped
 	n.groups.awaitQueues()
 	return n.failure
+}
+
+// callers is who looks for a ring and may not hear multicast, by address.
+type callers struct {
+	list []caller
+}
+
+type caller struct {
+	addr  netip.AddrPort
+	to    batch.Addr
+	until int64
+}
+
+// callFor is how long a caller is answered, ns.
+const callFor = int64(3 * time.Second)
+
+func (c *callers) add(now int64, addr netip.AddrPort) {
+	kept := c.list[:0]
+	for _, k := range c.list {
+		if k.until > now && k.addr != addr {
+			kept = append(kept, k)
+		}
+	}
+	if c.list = kept; len(kept) < maxCallers {
+		c.list = append(kept, caller{addr, batch.MakeAddr(addr), now + callFor})
+	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,11 +38,12 @@ type queue struct {
 	h       Handler
 	ring    *ring.SPSC
 	starved atomic.Bool   // the loop waits for room
+	late    []any         // the loop's: views and snapshots that wait for room
 	caller  atomic.Uint64 // goroutine that calls the handler
 	ended   chan struct{} // closed when that has ended
 
 	mu    sync.Mutex
-	wide  []any // what does not fit the ring: large payloads ([]byte) and views, in the order of their marks
+	wide  []any // what does not fit the ring: large payloads ([]byte), views, and snapshots to take, in the order of their marks
 	bytes int   // of large payloads in it
 }
 
@@ -66,7 +68,30 @@ func (q *queue) close() { q.ring.Close() }
 
 // offer puts m into the queue; false if there is no room: the loop is then woken
 // when there is.
-func (q *queue) offer(m *Message) bool { return q.offered(func() bool { return q.put(m) }) }
+func (q *queue) offer(m *Message) bool {
+	return len(q.late) == 0 && q.offered(func() bool { return q.put(m) })
+}
+
+// enqueue puts a view, or a snapshot to be taken, into the queue: later, if there is
+// no room for it now.
+func (n *Node) enqueue(q *queue, item any) {
+	if len(q.late) == 0 && q.offered(func() bool { return q.putWide(0, item, 0) }) {
+		return
+	}
+	if q.late = append(q.late, item); len(q.late) == 1 {
+		n.groups.late = append(n.groups.late, q)
+	}
+}
+
+// catchUpQueues puts into the queues what has been waiting for room.
+func (n *Node) catchUpQueues() {
+	n.groups.late = slices.DeleteFunc(n.groups.late, func(q *queue) bool {
+		for len(q.late) > 0 && q.offered(func() bool { return q.putWide(0, q.late[0], 0) }) {
+			q.late = q.late[1:]
+		}
+		return len(q.late) == 0
+	})
+}
 
 // offered tries put, and once more after asking to be woken: the consumer may
 // have made room before it could see that it is asked.
@@ -124,7 +149,7 @@ func (q *queue) put(m *Message) bool {
 	payload := m.Payload
 	if m.asked { // the question's number lies before the payload
 		meta |= askedFlag
-		payload = m.delivery.Payload
+		payload = m.whole
 	}
 	if len(payload) <= q.ring.MaxRecord() {
 		return q.ring.TryPush(meta, payload)
@@ -142,9 +167,6 @@ func (q *queue) putWide(meta uint64, item any, bytes int) bool {
 	q.bytes += bytes
 	return true
 }
-
-// view puts a view into the queue, like offer.
-func (q *queue) view(v GroupView) bool { return q.offered(func() bool { return q.putWide(0, v, 0) }) }
 
 func (q *queue) takeWide() any {
 	q.mu.Lock()
@@ -185,7 +207,11 @@ func (q *queue) call(m *Message, meta uint64, payload []byte) {
 	if meta&wideFlag != 0 {
 		switch item := q.takeWide().(type) {
 		case GroupView:
+			m.view = &item
 			q.h.View(item)
+			return
+		case *offer:
+			q.node.offers.fill(item, q.group.state)
 			return
 		case []byte:
 			payload = item

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"cohort/core"
 	"cohort/slab"
@@ -13,7 +14,13 @@ type LoopStats struct {
 	SendCalls, RecvCalls       uint64 // system calls
 	SendErrors                 uint64 // trains that the network refused
 	Wakeups, Naps              uint64
-	BadBeacons                 uint64
+	BadBeacons, BadLetters     uint64
+	LettersSent                uint64 // of the control plane
+	LettersReceived            uint64
+	Views                      uint64 // views that this node entered
+	Expelled                   uint64 // times that the ring went on without this node
+	MessagesLost               uint64 // accepted by Send, and dropped when that happened
+	StateSent, StateReceived   uint64 // bytes of groups' states
 }
 
 // Stats counts what a node did since Open. Counters only grow.
@@ -28,6 +35,10 @@ type Stats struct {
 // published is the counters as the loop goes, and as others may read them.
 type published struct {
 	loop LoopStats
+	past core.Stats // of views that have ended
+
+	stateSent, stateReceived atomic.Uint64
+
 	mu   sync.Mutex
 	last Stats
 }
@@ -35,10 +46,14 @@ type published struct {
 // publish makes the counters readable. Holder of Node.mu only.
 func (n *Node) publish() {
 	s := Stats{LoopStats: n.stats.loop, DroppedByKernel: n.conn.Drops()}
-	if n.machine != nil {
-		s.Stats = n.machine.Stats()
-		s.HeldBytes = uint64(n.machine.Held())
+	s.Stats = n.stats.past
+	if n.proc.In() {
+		m := n.proc.Site().Machine()
+		now := m.Stats()
+		s.Stats.Add(&now)
+		s.HeldBytes = uint64(m.Held())
 	}
+	s.StateSent, s.StateReceived = n.stats.stateSent.Load(), n.stats.stateReceived.Load()
 	s.SlabBytes = uint64(n.pool.Live()) * slab.Size
 	n.stats.mu.Lock()
 	n.stats.last = s

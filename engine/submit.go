@@ -46,6 +46,12 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 	if len(payload) > MaxMessage {
 		return fmt.Errorf("engine: %w: %d bytes, want at most %d", ErrTooLarge, len(payload), MaxMessage)
 	}
+	if err := n.refusal(); err != nil {
+		if n.closing.Load() {
+			err = fmt.Errorf("engine: %w", ErrClosed)
+		}
+		return err
+	}
 	small := len(payload) <= n.submits.MaxRecord()
 	if small && !n.backlog.inUse() && n.submits.TryPush(meta, payload) {
 		n.nudge()
@@ -64,16 +70,25 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 		if !n.submits.TryPush(meta, payload) {
 			return fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
 		}
-	} else if err := n.submits.Push(ctx, meta, payload); err != nil {
-		return sendError(err)
+	} else if err := n.push(ctx, meta, payload); err != nil {
+		return err
 	}
 	n.nudge()
 	return nil
 }
 
-func sendError(err error) error {
-	if errors.Is(err, ring.ErrClosed) {
+// push waits for room in the ring, as long as this node can send at all.
+func (n *Node) push(ctx context.Context, meta uint64, payload []byte) error {
+	ctx, stop := n.whileIn(ctx)
+	defer stop()
+	err := n.submits.Push(ctx, meta, payload)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ring.ErrClosed):
 		return fmt.Errorf("engine: %w", ErrClosed)
+	case stands(context.Cause(ctx)):
+		return context.Cause(ctx)
 	}
 	return fmt.Errorf("engine: waiting for room: %w", err)
 }
@@ -135,6 +150,8 @@ func (q *largeQueue) unpush() {
 // the whole payload has been packed; if ctx ends before, no member delivers it.
 // Without, the payload is copied.
 func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []byte) error {
+	ctx, stop := n.whileIn(ctx)
+	defer stop()
 	l := &large{meta: meta, payload: payload, done: make(chan error, 1)}
 	if !wait {
 		l.payload = append([]byte(nil), payload...)
@@ -151,7 +168,9 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 	case err = <-l.done:
 		return err
 	case <-ctx.Done():
-		err = fmt.Errorf("engine: message withdrawn: %w", context.Cause(ctx))
+		if err = context.Cause(ctx); !stands(err) {
+			err = fmt.Errorf("engine: message withdrawn: %w", err)
+		}
 	case <-n.stopped: // it may have come too late for the loop to see it
 		err = fmt.Errorf("engine: %w", ErrClosed)
 	}
@@ -187,15 +206,14 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
 	n.larges.push(l)
 	var err error
 	if wait {
-		err = n.submits.Push(ctx, l.meta|largeFlag, nil)
+		err = n.push(ctx, l.meta|largeFlag, nil)
 	} else if !n.submits.TryPush(l.meta|largeFlag, nil) {
-		err = fmt.Errorf("%w: the submit ring is full", ErrWouldBlock)
+		err = fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
 	}
 	if err != nil {
 		n.larges.unpush()
-		return sendError(err)
 	}
-	return nil
+	return err
 }
 
 // backlog holds what handlers sent while the ring was full. It comes after what
@@ -243,11 +261,18 @@ func (b *backlog) next() pending {
 	return p
 }
 
+// drop forgets everything.
+func (b *backlog) drop() {
+	b.list, b.first, b.bytes, b.debt = b.list[:0], 0, 0, 0
+	b.used.Store(false)
+}
+
 // sending is the message that the machine has taken in part, if any.
 type sending struct {
 	active bool
 	stuck  bool // the window was closed when last tried
 	msg    core.Message
+	whole  []byte // to be sent again in the next view, if this one ends meanwhile
 	rest   []byte
 	large  *large // nil: from the ring or the backlog
 	ring   bool   // its record is still in the ring
@@ -274,7 +299,7 @@ func (n *Node) submit(now int64) {
 
 func (n *Node) submitPart(now int64) {
 	s := &n.sending
-	taken, done := n.machine.Submit(now, s.msg, s.rest)
+	taken, done := n.proc.Submit(now, s.msg, s.rest)
 	s.rest = s.rest[taken:]
 	if s.stuck = !done; done {
 		n.sent(nil)
@@ -290,7 +315,7 @@ func (n *Node) submitLarge(now int64) {
 		n.submitPart(now)
 		return
 	}
-	n.machine.Abort(now)
+	n.proc.Abort(now)
 	n.sending.stuck = false
 	n.sent(nil)
 }
@@ -301,33 +326,59 @@ func (n *Node) submitLarge(now int64) {
 // the news that it has, and be lost on it.
 var fence = core.Message{Level: Causal, Kind: kindControl}
 
-// fetch makes the next message the one being sent.
+// fetch makes the next message the one being sent. Messages to a group that this
+// node is not in, or not again yet, are passed over: they were sent while the node
+// was being expelled.
 func (n *Node) fetch() bool {
-	s := &n.sending
-	meta, payload, ok := n.submits.Peek()
-	if !ok && n.submits.Pending() == 0 { // a record may also hide behind one that is still being copied in
-		n.backlog.debt = 0
+	for {
+		s := &n.sending
+		if !n.mayFetch() {
+			return false
+		}
+		meta, payload, ok := n.submits.Peek()
+		if !ok && n.submits.Pending() == 0 { // a record may also hide behind one that is still being copied in
+			n.backlog.debt = 0
+		}
+		fromBacklog := !n.backlog.empty() && n.backlog.debt <= 0
+		switch {
+		case n.fence && (ok || fromBacklog):
+			*s, n.fence = sending{active: true, msg: fence}, false
+		case fromBacklog:
+			p := n.backlog.next()
+			*s = sending{active: true, msg: unpack(p.meta, len(p.payload)), whole: p.payload}
+		case !ok:
+			return false
+		case meta&largeFlag == 0:
+			n.backlog.debt -= len(payload) + ringRecord
+			s.active, s.ring, s.large, s.msg, s.whole = true, true, nil, unpack(meta, len(payload)), payload
+		default:
+			n.backlog.debt -= ringRecord
+			l := n.larges.pop()
+			*s = sending{active: true, ring: true, large: l, msg: unpack(meta, len(l.payload)), whole: l.payload}
+		}
+		s.rest = s.whole
+		if n.address(s) {
+			return true
+		}
+		n.sent(errOutside)
 	}
-	fromBacklog := !n.backlog.empty() && n.backlog.debt <= 0
-	if n.fence && (ok || fromBacklog) {
-		*s, n.fence = sending{active: true, msg: fence}, false
+}
+
+// mayFetch tells whether messages can go into the machine at all: outside of a ring,
+// and until the table of its groups is known, they wait.
+func (n *Node) mayFetch() bool { return n.roster.known && n.proc.In() }
+
+// address puts the group's number in the ring in the place of this node's own.
+func (n *Node) address(s *sending) bool {
+	if s.msg.Kind == kindControl {
+		n.submitting(s.whole)
 		return true
 	}
-	if fromBacklog {
-		p := n.backlog.next()
-		*s = sending{active: true, msg: unpack(p.meta, len(p.payload)), rest: p.payload}
-		return true
-	}
-	if !ok {
+	g := n.groups.at(s.msg.Group)
+	if g == nil || g.id == 0 {
 		return false
 	}
-	n.backlog.debt -= len(payload) + ringRecord
-	if meta&largeFlag == 0 {
-		s.active, s.ring, s.large, s.msg, s.rest = true, true, nil, unpack(meta, len(payload)), payload
-		return true
-	}
-	l := n.larges.pop()
-	*s = sending{active: true, ring: true, large: l, msg: unpack(meta, len(l.payload)), rest: l.payload}
+	s.msg.Group = g.id
 	return true
 }
 
@@ -343,31 +394,36 @@ func (n *Node) sent(err error) {
 	if s.large != nil {
 		s.large.done <- err
 	}
-	s.active, s.ring, s.large, s.rest = false, false, nil, nil
+	s.active, s.ring, s.large, s.whole, s.rest = false, false, nil, nil, nil
 }
 
-// failSends tells senders of large messages that the node has closed. The ring
-// tells the others.
-func (n *Node) failSends() {
-	err := fmt.Errorf("engine: %w", ErrClosed)
+// failSends drops what waits to be sent, and tells the senders of large messages
+// why. It returns the number of messages that had been accepted.
+func (n *Node) failSends(err error) (lost int) {
 	if n.sending.active {
 		n.sent(err)
+		lost++
 	}
+	n.sending.stuck = false
 	for meta, _, ok := n.submits.Peek(); ok; meta, _, ok = n.submits.Peek() {
 		if meta&largeFlag != 0 {
 			n.larges.pop().done <- err
 		}
 		n.submits.Next()
+		lost++
 	}
 	n.submits.Release()
+	lost += len(n.backlog.list) - n.backlog.first
+	n.backlog.drop()
+	return lost
 }
 
-// onLoop tells whether the caller is the loop's goroutine: a handler.
-func (n *Node) onLoop() bool { return goroutineID() == n.loop.Load() }
+// onLoop tells whether the caller is the loop's goroutine: a handler. It takes a
+// system call, and is asked only off the path of a message that finds room.
+func (n *Node) onLoop() bool { return threadID() == n.loop.Load() }
 
 // goroutineID returns the number that the runtime gives this goroutine in stack
-// traces; there is no other way to tell who is calling. It takes about 1 µs and
-// is asked only off the path of a message that finds room.
+// traces; there is no other way to tell who is calling. It takes some 10 µs.
 func goroutineID() uint64 {
 	var buf [40]byte
 	s := buf[len("goroutine "):runtime.Stack(buf[:], false)]

@@ -37,6 +37,7 @@ const (
 type Config struct {
 	Interface string         // by name ("lo") or by address ("127.0.0.1"). Required
 	Group     netip.AddrPort // IPv4 multicast address and port. Required
+	Port      int            // UDP port of the node's own socket; 0: any
 	TTL       int            // routers' hops that multicast may pass, 1 to 255. Default 1: none
 
 	// Bytes of kernel memory asked for each socket, as getsockopt reports them,
@@ -109,6 +110,9 @@ func (c Config) validate() error {
 		if err := inRange("segment", c.Segment, minSegment, batch.MaxPayload); err != nil {
 			return err
 		}
+	}
+	if err := inRange("port", c.Port, 0, 65535); err != nil {
+		return err
 	}
 	if err := inRange("TTL", c.TTL, 1, 255); err != nil {
 		return err

@@ -89,7 +89,7 @@ func (p *portableLink) open(cfg Config, n nic) (err error) {
 	if err != nil {
 		return err
 	}
-	p.unicast, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.addr, 0)))
+	p.unicast, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.addr, uint16(cfg.Port))))
 	if err != nil {
 		return err
 	}

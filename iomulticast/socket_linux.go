@@ -18,7 +18,7 @@ type option struct {
 }
 
 // openUnicast opens the socket that everything is sent from, bound to the
-// interface's address and a port of its own.
+// interface's address and the configured port, or one of its own.
 func openUnicast(cfg Config, n nic) (fd int, addr netip.AddrPort, err error) {
 	fd, err = newSocket(n, []option{
 		{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, cfg.TTL},
@@ -31,8 +31,8 @@ func openUnicast(cfg Config, n nic) (fd int, addr netip.AddrPort, err error) {
 	if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, from); err != nil {
 		return -1, addr, closing(fd, fmt.Errorf("IP_MULTICAST_IF: %w", err))
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: n.addr.As4()}); err != nil {
-		return -1, addr, closing(fd, fmt.Errorf("bind %v: %w", n.addr, err))
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: n.addr.As4(), Port: cfg.Port}); err != nil {
+		return -1, addr, closing(fd, fmt.Errorf("bind %v:%d: %w", n.addr, cfg.Port, err))
 	}
 	name, err := unix.Getsockname(fd)
 	if err != nil {

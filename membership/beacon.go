@@ -6,12 +6,20 @@ import (
 	"cohort/wire"
 )
 
-// Beacon is a packet of the forming protocol: who sends it and what it says.
+// Beacon is a packet by which processes find each other: one that looks for a
+// ring says that it is there, and the leader of a ring that the ring is.
 type Beacon struct {
-	Kind   wire.Kind // Hello, Propose, Accept, Install or Formed
+	Kind   wire.Kind // Here or Ring
 	From   Member
-	Expect int  // how many members From wants its first view to have
-	View   View // of all kinds but Hello
+	Expect int // how many members From expects there to be
+
+	// Of a Ring: View.Ring, Founded, Num and Key, and how many members it has; Size
+	// 0: From is in a view of which too few are left to go on.
+	Ring    uint64
+	Founded int64
+	Num     uint64
+	Key     uint64
+	Size    int
 }
 
 // ErrBeacon is returned for a malformed beacon.
@@ -20,38 +28,20 @@ var ErrBeacon = errors.New("membership: malformed beacon")
 // Append appends the body of the beacon's packet to b.
 func (bc Beacon) Append(b []byte) []byte {
 	b = le.AppendUint16(b, uint16(bc.Expect))
-	b = bc.From.appendHeard(b)
-	b = le.AppendUint64(b, bc.View.Num)
-	b = append(b, byte(len(bc.View.Members)))
-	for _, m := range bc.View.Members {
-		b = m.appendHeard(b)
-	}
-	return b
+	b = le.AppendUint64(b, bc.Ring)
+	b = le.AppendUint64(b, uint64(bc.Founded))
+	b = le.AppendUint64(b, bc.Num)
+	b = le.AppendUint64(b, bc.Key)
+	b = append(b, byte(bc.Size))
+	return bc.From.append(b)
 }
 
-// appendHeard appends a member as beacons carry it: before it has joined anything.
-func (m Member) appendHeard(b []byte) []byte {
-	b = le.AppendUint64(b, m.ID)
-	b = le.AppendUint64(b, uint64(m.Since))
-	b = le.AppendUint32(b, m.RecvBuffer)
-	b = le.AppendUint16(b, m.Segment)
-	b = appendAddr(b, m.Addr)
-	return appendText(b, m.Name, MaxName)
-}
-
-// ParseBeacon reads the body of a packet of the forming protocol. A view in it
-// is valid.
+// ParseBeacon reads the body of a packet of this kind.
 func ParseBeacon(kind wire.Kind, b []byte) (bc Beacon, err error) {
 	r := reader{b: b}
-	bc = Beacon{Kind: kind, Expect: int(r.u16()), From: r.heard()}
-	bc.View.Num = r.u64()
-	for range min(int(r.u8()), MaxMembers+1) {
-		if r.bad {
-			break
-		}
-		bc.View.Members = append(bc.View.Members, r.heard())
-	}
-	if r.bad || len(r.b) != 0 || kind != wire.Hello && bc.View.Validate() != nil {
+	bc = Beacon{Kind: kind, Expect: int(r.u16()), Ring: r.u64(), Founded: int64(r.u64()), Num: r.u64(), Key: r.u64(), Size: int(r.u8())}
+	bc.From = r.member()
+	if r.bad || len(r.b) != 0 || bc.Expect > MaxMembers || bc.Size > MaxMembers || bc.From.ID == 0 {
 		return Beacon{}, ErrBeacon
 	}
 	return bc, nil

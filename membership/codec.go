@@ -86,12 +86,6 @@ func (r *reader) member() Member {
 	return r.named(m)
 }
 
-// heard reads a member as beacons carry it.
-func (r *reader) heard() Member {
-	m := Member{ID: r.u64(), Since: int64(r.u64()), RecvBuffer: r.u32(), Segment: r.u16(), Addr: r.addr()}
-	return r.named(m)
-}
-
 func (r *reader) named(m Member) Member {
 	m.Name = r.text()
 	if len(m.Name) > MaxName || int(m.Segment) < wire.MinSegment(1) {

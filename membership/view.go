@@ -114,3 +114,6 @@ func (v View) Validate() error {
 	}
 	return nil
 }
+
+// Never is the due time, ns, of what waits for others only.
+const Never = 1<<63 - 1

@@ -44,6 +44,7 @@ type Change struct {
 	Discarded uint64                 // packets of failed members that nobody can deliver: their causal past was lost with them
 	Blocked   bool                   // too few members are left to go on; there is no Next yet
 	Out       bool                   // this member is not in Next, or the ring has gone on without it
+	Stats     core.Stats             // what the machine of Old counted, where it has ended
 	Why       membership.Reason      // Out: Left or Merged, and all of Old has been delivered; else it was expelled, 0 if it is not known why
 }
 
@@ -124,6 +125,12 @@ func (s *Site) enter(now int64, v membership.View) error {
 // View returns the view that the site is in, or was in last.
 func (s *Site) View() membership.View { return s.view }
 
+// Key returns View's key.
+func (s *Site) Key() uint64 { return s.key }
+
+// Before returns the view before View, if the site was in it.
+func (s *Site) Before() membership.View { return s.before }
+
 // Rank returns the site's rank in View.
 func (s *Site) Rank() int { return s.rank }
 
@@ -132,6 +139,15 @@ func (s *Site) Machine() *core.Machine { return s.machine }
 
 // Blocked tells whether too few members are left to go on.
 func (s *Site) Blocked() bool { return s.agreement.Blocked() }
+
+// Ending tells whether the view is being brought to its end.
+func (s *Site) Ending() bool { return s.machine.Frozen() }
+
+// Suspected returns why the member with this rank is suspected; 0: it is not.
+func (s *Site) Suspected(rank int) membership.Reason { return s.agreement.Suspected(rank) }
+
+// Heard returns when the member with this rank last gave a sign of life, ns.
+func (s *Site) Heard(rank int) int64 { return s.machine.Heard(rank) }
 
 // Out tells whether the site is not a member any more: it has left, or the others
 // have gone on without it.
@@ -146,6 +162,19 @@ func (s *Site) Admit(now int64, m membership.Member) {
 	s.agreement.Join(m)
 	s.agreement.Step(now)
 }
+
+// Withdraw takes Admit back, as long as nothing has been proposed.
+func (s *Site) Withdraw(id uint64) { s.agreement.Withdraw(id) }
+
+// Dissolve asks that there be no next view. It is for the leader.
+func (s *Site) Dissolve(now int64) {
+	s.agreement.Dissolve()
+	s.agreement.Step(now)
+}
+
+// GiveUp ends this membership at once, as a crash would: nothing more of the view
+// is delivered. It is for a member of a view that cannot go on.
+func (s *Site) GiveUp() { s.lost = true }
 
 // Leave asks for a next view without this member. Everything submitted before is
 // delivered first.
@@ -283,7 +312,8 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	s.collect()
 	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
-	c.Discarded = s.machine.Stats().Discarded
+	c.Stats = s.machine.Stats()
+	c.Discarded = c.Stats.Discarded
 	s.dropPrevious()
 	if c.Out {
 		s.machine.Release()

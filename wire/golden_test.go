@@ -136,9 +136,9 @@ func TestGoldenDataIsUnderstood(t *testing.T) {
 
 // TestConstants holds the numbers of docs/WIRE.md.
 func TestConstants(t *testing.T) {
-	got := fmt.Sprint(Magic, Version, HeaderSize, SumSize, MaxPacket, Data, RowOnly, NAK, Hello, Propose, Accept, Install, Formed,
+	got := fmt.Sprint(Magic, Version, HeaderSize, SumSize, MaxPacket, Data, RowOnly, NAK, Here, Ring,
 		HasDep, HasRecord, HasRow, WantRow, FrameSize, FrameStartSize, MaxRanges, MinSegment(1), MinSegment(3), MinSegment(64), RowSize(3))
-	want := "17238 1 32 8 65507 1 2 3 4 5 6 7 8 1 2 4 8 8 12 64 225 253 1107 41"
+	want := "17238 1 32 8 65507 1 2 3 9 10 1 2 4 8 8 12 64 225 253 1107 41"
 	if got != want {
 		t.Errorf("constants\n%s, frozen as\n%s", got, want)
 	}

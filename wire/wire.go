@@ -27,14 +27,11 @@ type Kind uint8
 
 // Kinds of packets.
 const (
-	Data    Kind = 1 // a numbered packet of a member's stream
-	RowOnly Kind = 2 // a row that found no data to ride on
-	NAK     Kind = 3 // asks for packets again
-	Hello   Kind = 4 // a node that looks for others
-	Propose Kind = 5 // a first view, proposed by its oldest member
-	Accept  Kind = 6 // a member agrees to it
-	Install Kind = 7 // all agreed: it holds
-	Formed  Kind = 8 // answers a Hello: there is a view already
+	Data    Kind = 1  // a numbered packet of a member's stream
+	RowOnly Kind = 2  // a row that found no data to ride on
+	NAK     Kind = 3  // asks for packets again
+	Here    Kind = 9  // beacon: a process that looks for a ring. 4 to 8 are retired: see docs/WIRE.md
+	Ring    Kind = 10 // beacon: a ring, presented by its leader
 )
 
 // Flags of a packet: which sections follow the frames, in this order.
@@ -49,7 +46,7 @@ const (
 type Header struct {
 	Kind    Kind
 	Cluster uint32
-	View    uint64      // membership.View.Key; 0 in a Hello
+	View    uint64      // membership.View.Key; 0 in a beacon
 	Seq     uint64      // Data: number in the sender's stream, from 1
 	Sender  uint8       // rank in the view
 	Level   order.Level // Data: join of the levels of the messages in it

@@ -35,7 +35,7 @@ type handler struct {
 func (h *handler) Deliver(m *engine.Message) { h.sink(m.Sender, m.Payload) }
 
 func (h *handler) View(v engine.GroupView) {
-	if len(v.Ranks) == h.members {
+	if len(v.Members) == h.members {
 		close(h.all)
 	}
 }

@@ -1,0 +1,373 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+
+	"cohort/core"
+	"cohort/groups"
+	"cohort/membership"
+	"cohort/site"
+)
+
+// This file is what happens to groups: by operations of their members, which are
+// messages in the total order, and by changes of the ring's view.
+
+// view returns the ring's view, as of what has been delivered.
+func (n *Node) view() membership.View { return n.presence.now().view }
+
+// rank returns this node's rank in it.
+func (n *Node) rank() int { return n.presence.now().rank }
+
+// submitting prepares for what an operation of this node's own will do, just before
+// it is packed: from here on all that comes for a group that is being joined is kept,
+// since the state that it will get may lack it. What was delivered here before is in
+// the past of the operation, and so is in that state.
+func (n *Node) submitting(payload []byte) {
+	o, ok := groups.ParseOp(payload)
+	if !ok || o.Kind != groups.Join {
+		return
+	}
+	g := n.groups.local(o.Name)
+	if g == nil {
+		return
+	}
+	n.groups.bind(g)
+	if g.state != nil {
+		g.restore = newRestoring(o.Serial)
+		if t := n.groups.table.Find(o.Name); t != nil {
+			t.Local = g
+		}
+	}
+}
+
+// control takes an operation, which all nodes carry out at the same place.
+func (n *Node) control(d *core.Delivery) {
+	o, ok := groups.ParseOp(d.Payload)
+	switch {
+	case !ok: // a fence, or a broken sender
+	case n.roster.known:
+		n.apply(d.Sender, o)
+	default:
+		n.roster.kept = append(n.roster.kept, keptOp{d.Sender, o})
+	}
+}
+
+// apply carries out an operation of the member with this rank.
+func (n *Node) apply(sender int, o groups.Op) {
+	n.roster.ops++
+	own := sender == n.rank()
+	e := n.groups.table.Apply(sender, o)
+	if !e.Done {
+		return
+	}
+	t := e.Group
+	switch o.Kind {
+	case groups.Join:
+		n.fence = true
+		n.joins(t, sender, own, o, e)
+	case groups.Leave:
+		n.fence = true
+		n.leaves(t, sender, own)
+	case groups.Restart:
+		if own && t.Local != nil {
+			t.Local.fetchFrom(e.Donor, n.view(), t)
+		}
+	}
+	if e.Donor == n.rank() && t.Local != nil && t.Local.state != nil {
+		n.offer(t, n.view().Members[sender].ID, o.Serial)
+	}
+}
+
+// joins carries out a join in the group's own terms.
+func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op, e groups.Effect[*Group]) {
+	if own {
+		if t.Local = n.groups.local(o.Name); t.Local == nil {
+			return
+		}
+		t.Local.id = t.ID
+		n.abandon(t.Local)
+	} else if t.Local == nil { // it may be the first member of a group that this node is joining
+		if g := n.groups.local(o.Name); g != nil && g.restore != nil {
+			t.Local = g
+		}
+	}
+	g := t.Local
+	if g == nil || g.id == 0 {
+		return
+	}
+	v := n.groupView(t)
+	v.Joined = []int{t.Rank(sender)}
+	v.Fresh = own && e.Fresh
+	if own && g.state != nil && !e.Fresh {
+		g.restore.began(v, n.view())
+		g.fetchFrom(e.Donor, n.view(), t)
+		return
+	}
+	if own {
+		g.endRestore()
+		n.tell(g, v)
+		n.isIn(g)
+		return
+	}
+	n.tell(g, v)
+}
+
+// isIn ends a Join, or a rejoin.
+func (n *Node) isIn(g *Group) {
+	g.away.Store(false)
+	select {
+	case <-g.joined:
+	default:
+		if !g.leaving.Load() {
+			close(g.joined)
+		}
+	}
+}
+
+// leaves carries out a leave.
+func (n *Node) leaves(t *groups.Group[*Group], sender int, own bool) {
+	g := t.Local
+	if g == nil || g.id == 0 {
+		return
+	}
+	v := n.groupView(t)
+	v.Left = []Departed{{n.view().Members[sender], membership.Left}}
+	n.tell(g, v)
+	if own {
+		t.Local = nil
+		n.isGone(g, g.why)
+	}
+}
+
+// isGone ends the membership.
+func (n *Node) isGone(g *Group, why error) {
+	g.cutShort()
+	g.id, g.failed = 0, why
+	n.groups.disown(g)
+	if n.groups.at(g.slot) == g {
+		n.groups.slots[g.slot] = nil
+	}
+	if g.queue != nil {
+		g.queue.close()
+	}
+	if !g.left() {
+		close(g.gone)
+	}
+}
+
+func (n *Node) groupView(t *groups.Group[*Group]) GroupView {
+	v := GroupView{Group: t.Name, Num: t.Views}
+	ring := n.view().Members
+	for m := t.Members; m != 0; m &= m - 1 {
+		v.Members = append(v.Members, ring[bits.TrailingZeros64(m)])
+	}
+	return v
+}
+
+// tell hands the handler a view, in its place.
+func (n *Node) tell(g *Group, v GroupView) {
+	if g.restore != nil {
+		g.restore.keepView(v)
+		return
+	}
+	n.show(g, v)
+}
+
+// show is tell for a group that is up to date.
+func (n *Node) show(g *Group, v GroupView) {
+	ids := make([]uint64, len(v.Members))
+	for i, m := range v.Members {
+		ids[i] = m.ID
+	}
+	g.members.Store(&ids)
+	g.size.Store(int32(len(ids)))
+	g.view = v
+	if g.queue != nil {
+		n.enqueue(g.queue, v)
+		return
+	}
+	g.handler.View(v)
+}
+
+// sink is the node as the protocol delivers to it.
+type sink Node
+
+// Deliver takes a message.
+func (s *sink) Deliver(d *core.Delivery) bool { return (*Node)(s).deliver(d) }
+
+// View takes a change of the ring's view.
+func (s *sink) View(c site.Change) {
+	n := (*Node)(s)
+	switch {
+	case c.Blocked:
+		n.block()
+	case c.Out:
+		n.expel(c)
+	case len(c.Old.Members) == 0:
+		n.enter(c.Next)
+	default:
+		n.pass(c)
+	}
+}
+
+// block tells everybody that nothing goes on.
+func (n *Node) block() {
+	n.cfg.Logger.Warn("too few members are left to go on", "cluster", n.cfg.Cluster, "view", n.view().Num, "members", len(n.view().Members))
+	n.presence.set(place{standing: blocked, view: n.view(), rank: n.rank(), err: errBlocked})
+	for _, g := range n.groups.own() {
+		if g.id != 0 {
+			v := g.view
+			v.Joined, v.Left, v.Fresh, v.Blocked = nil, nil, false, true
+			n.tell(g, v)
+		}
+	}
+	n.publish()
+}
+
+// enter begins the membership in a ring.
+func (n *Node) enter(v membership.View) {
+	n.stats.loop.Views++
+	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
+	n.roster = roster{early: n.roster.early}
+	n.cfg.Logger.Info("in the ring", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank(),
+		"segment", v.Segment(), "receive_buffer", v.RecvBuffer())
+	if v.Num == 1 {
+		n.groups.table = groups.New[*Group](v)
+		n.rosterKnown(nil)
+	}
+	n.publish()
+}
+
+// arrived ends Open or, after an expulsion, has the node join its groups again.
+func (n *Node) arrived() {
+	select {
+	case <-n.formed:
+		for _, g := range n.groups.own() {
+			n.rejoin(g)
+		}
+	default:
+		close(n.formed)
+	}
+}
+
+// rejoin joins a group again, or waits for the restore that was cut short.
+func (n *Node) rejoin(g *Group) {
+	if g.again = g.restore != nil && g.restore.running; g.again {
+		return
+	}
+	if err := n.sendOp(context.Background(), false, n.joinOp(g)); err != nil {
+		n.cfg.Logger.Error("a group cannot be joined again", "group", g.name, "error", err)
+	}
+}
+
+// pass goes from one view to the next.
+func (n *Node) pass(c site.Change) {
+	v := c.Next
+	n.stats.loop.Views++
+	n.stats.past.Add(&c.Stats)
+	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
+	n.sending.rest, n.sending.stuck = n.sending.whole, false
+	n.cfg.Logger.Info("view", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank(),
+		"joined", len(v.Joined()), "gone", gone(c))
+	reasons := make([]membership.Reason, len(c.Old.Members))
+	for _, d := range c.Gone {
+		reasons[d.Rank] = d.Reason
+		n.asks.gone(c.Old.Members[d.Rank].ID)
+		n.offers.gone(c.Old.Members[d.Rank].ID)
+	}
+	n.roster.begins()
+	if !n.roster.known {
+		return
+	}
+	for _, g := range n.groups.own() {
+		if g.restore != nil {
+			g.restore.keepRing(v)
+		}
+	}
+	for _, s := range n.groups.table.Change(v) {
+		if s.Group.Local != nil && s.Group.Local.id != 0 {
+			n.shift(c, s, reasons)
+		}
+	}
+	n.welcomeRoster(v)
+	n.publish()
+}
+
+// gone lists who is not in the next view, for the log.
+func gone(c site.Change) []string {
+	list := []string{}
+	for _, d := range c.Gone {
+		list = append(list, fmt.Sprintf("%s (%v)", c.Old.Members[d.Rank].Name, d.Reason))
+	}
+	return list
+}
+
+// shift tells a group which of its members have gone with the ring's view.
+func (n *Node) shift(c site.Change, s groups.Shift[*Group], reasons []membership.Reason) {
+	g, v := s.Group.Local, n.groupView(s.Group)
+	for m := s.Lost; m != 0; m &= m - 1 {
+		r := bits.TrailingZeros64(m)
+		v.Left = append(v.Left, Departed{c.Old.Members[r], reasons[r]})
+	}
+	v.Fresh = s.Fresh == n.rank()
+	if v.Fresh && g.restore != nil {
+		n.cfg.Logger.Error("all who had the group's state have failed: it begins anew", "group", g.name)
+		g.restore.orphaned(v)
+	}
+	n.tell(g, v)
+}
+
+// expel ends the membership in the ring: for good if this node is leaving, and else
+// until it has joined again.
+func (n *Node) expel(c site.Change) {
+	n.stats.past.Add(&c.Stats)
+	why := c.Why
+	left := why == membership.Left
+	if !left {
+		n.stats.loop.Expelled++
+		n.cfg.Logger.Warn("the ring has gone on without this node", "cluster", n.cfg.Cluster, "view", c.Old.Num, "reason", why)
+	}
+	self := n.view().Members[n.rank()]
+	n.presence.set(place{standing: outside, view: n.view(), rank: n.rank(), err: errOutside})
+	if lost := n.failSends(errOutside); !left {
+		n.stats.loop.MessagesLost += uint64(lost)
+	}
+	n.fence = false
+	n.roster = roster{}
+	n.asks.fail(errOutside)
+	n.offers.clear()
+	n.groups.table = groups.New[*Group](membership.View{})
+	n.groups.catching = nil
+	for _, g := range n.groups.own() {
+		if g.id == 0 {
+			g.cutShort()
+			if g.leaving.Load() {
+				n.isGone(g, nil)
+			}
+			continue
+		}
+		v := GroupView{Group: g.name, Num: g.view.Num + 1}
+		if left {
+			v.Left = []Departed{{self, membership.Left}}
+			for _, m := range g.view.Members {
+				if m.ID != self.ID {
+					v.Members = append(v.Members, m)
+				}
+			}
+		} else {
+			v.Expelled, v.Reason = true, why
+			g.away.Store(true)
+		}
+		g.id = 0
+		g.cutShort()
+		if g.view.Num > 0 {
+			n.show(g, v)
+		}
+		if g.leaving.Load() {
+			n.isGone(g, nil)
+		}
+	}
+	n.publish()
+}

@@ -1,0 +1,365 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cohort/groups"
+	"cohort/membership"
+	"cohort/transfer"
+)
+
+// Stateful is a Handler that keeps a state, which a node that joins the group gets
+// before anything is delivered to it. The state belongs exactly to the joiner's first
+// view: it has all that was delivered to the group before, and nothing of what the
+// joiner's handler will be handed. Meanwhile the others go on delivering.
+type Stateful interface {
+	Handler
+
+	// Snapshot is called in delivery order, like View, right after the joiner's first
+	// view. It returns quickly: what it returns is read later, on another goroutine,
+	// while deliveries go on, and must stream the state as it was at the call; it is
+	// closed then, whether it was read to its end or not. It must bring 256 KiB within
+	// ten seconds. An error is the joiner's reason to ask another member.
+	Snapshot() (io.ReadCloser, error)
+
+	// Restore replaces the handler's state by what r streams, up to io.EOF. It is called
+	// on a goroutine of its own, and nothing else of the handler meanwhile. If r fails,
+	// Restore returns that error and is called again with another member's state; an
+	// error of its own ends the Join. It is called again after an expulsion.
+	Restore(r io.Reader) error
+}
+
+const (
+	offerFor  = 30 * time.Second // how long a snapshot waits to be fetched
+	awaitFor  = 10 * time.Second // how long one who fetches waits for the snapshot
+	stallFor  = 10 * time.Second // a transfer that stands still for so long is given up
+	maxOffers = 1024
+	stateHead = 16      // bytes of a stream's hello before the group's name: joiner and serial
+	maxLabel  = 1 << 11 // bytes
+)
+
+var le = binary.LittleEndian
+
+// offerKey names a transfer.
+type offerKey struct {
+	group  string
+	joiner uint64
+	serial uint64
+}
+
+// offer is a snapshot that was taken for a joiner, or will be.
+type offer struct {
+	key   offerKey
+	label []byte
+	ready chan struct{} // closed when what follows is there
+	state io.ReadCloser
+	err   error
+}
+
+// offers is the snapshots that joiners have yet to fetch.
+type offers struct {
+	mu   sync.Mutex
+	open map[offerKey]*offer
+	shut bool
+}
+
+func (t *offers) init() { t.open = map[offerKey]*offer{} }
+
+// get returns the offer, which may still have to be made; nil if there are too many.
+func (t *offers) get(key offerKey) *offer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.open[key]
+	if o == nil && len(t.open) < maxOffers && !t.shut {
+		o = &offer{key: key, ready: make(chan struct{})}
+		t.open[key] = o
+		time.AfterFunc(offerFor, func() { t.discard(o) })
+	}
+	return o
+}
+
+// take removes an offer from the table: its snapshot is the caller's.
+func (t *offers) take(o *offer) (mine bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	mine = t.open[o.key] == o
+	if mine {
+		delete(t.open, o.key)
+	}
+	return mine
+}
+
+// discard withdraws an offer.
+func (t *offers) discard(o *offer) {
+	if !t.take(o) {
+		return
+	}
+	select {
+	case <-o.ready:
+		o.close()
+	default: // Snapshot has yet to be called; see fill
+	}
+}
+
+// gone withdraws what was offered to a member that has failed or left.
+func (t *offers) gone(id uint64) { t.discardIf(func(k offerKey) bool { return k.joiner == id }) }
+
+func (t *offers) clear() { t.discardIf(func(offerKey) bool { return true }) }
+
+func (t *offers) close() {
+	t.mu.Lock()
+	t.shut = true
+	t.mu.Unlock()
+	t.clear()
+}
+
+func (t *offers) discardIf(which func(offerKey) bool) {
+	t.mu.Lock()
+	var list []*offer
+	for k, o := range t.open {
+		if which(k) {
+			list = append(list, o)
+		}
+	}
+	t.mu.Unlock()
+	for _, o := range list {
+		t.discard(o)
+	}
+}
+
+func (o *offer) close() {
+	if o.state != nil {
+		_ = o.state.Close() // it was only read
+	}
+}
+
+// fill takes the snapshot, in delivery order.
+func (t *offers) fill(o *offer, h Stateful) {
+	state, err := h.Snapshot()
+	t.mu.Lock()
+	o.state, o.err = state, err
+	wanted := t.open[o.key] == o
+	close(o.ready)
+	t.mu.Unlock()
+	if !wanted {
+		o.close()
+	}
+}
+
+// offer makes a snapshot of the group's state for a joiner, at this place in the order.
+func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
+	o := n.offers.get(offerKey{t.Name, joiner, serial})
+	if o == nil {
+		n.cfg.Logger.Error("too many states are waiting to be fetched", "group", t.Name)
+		return
+	}
+	o.label = n.label(t).append(nil)
+	if g := t.Local; g.queue != nil {
+		n.enqueue(g.queue, o)
+	} else {
+		n.offers.fill(o, g.state)
+	}
+}
+
+// label says where in the order a state was taken: of all members' streams, how much
+// it contains.
+type label struct {
+	ring  uint64 // key of the ring's view
+	num   uint64 // of the group's view
+	fresh bool   // not a state's: the group begins anew with that view
+	next  []uint64
+	pos   []uint32
+}
+
+func (n *Node) label(t *groups.Group[*Group]) label {
+	v, m := n.view(), n.proc.Site().Machine()
+	l := label{ring: n.proc.Site().Key(), num: t.Views}
+	for r := range v.Members {
+		next, pos := m.Position(r)
+		l.next, l.pos = append(l.next, next), append(l.pos, uint32(pos))
+	}
+	return l
+}
+
+func (l label) append(b []byte) []byte {
+	b = le.AppendUint64(b, l.ring)
+	b = le.AppendUint64(b, l.num)
+	for i, next := range l.next {
+		b = le.AppendUint64(b, next)
+		b = le.AppendUint32(b, l.pos[i])
+	}
+	return b
+}
+
+func parseLabel(b []byte) (l label, err error) {
+	if len(b) < 16 || (len(b)-16)%12 != 0 || (len(b)-16)/12 > membership.MaxMembers {
+		return label{}, fmt.Errorf("engine: %w: a label of %d bytes", ErrState, len(b))
+	}
+	l.ring, l.num = le.Uint64(b), le.Uint64(b[8:])
+	for b = b[16:]; len(b) > 0; b = b[12:] {
+		l.next, l.pos = append(l.next, le.Uint64(b)), append(l.pos, le.Uint32(b[8:]))
+	}
+	return l, nil
+}
+
+// has tells whether the state contains a message of the member with this rank.
+func (l *label) has(sender int, packet uint64, pos int) bool {
+	if sender >= len(l.next) {
+		return false
+	}
+	return packet < l.next[sender] || packet == l.next[sender] && uint32(pos) < l.pos[sender]
+}
+
+// giveState serves one who fetches a state: it is the control plane's handler of
+// stream connections.
+func (n *Node) giveState(hello []byte, conn net.Conn) {
+	defer conn.Close()
+	if len(hello) < stateHead {
+		return
+	}
+	key := offerKey{string(hello[stateHead:]), le.Uint64(hello), le.Uint64(hello[8:])}
+	o := n.offers.get(key)
+	if o == nil {
+		return
+	}
+	timer := time.NewTimer(awaitFor)
+	defer timer.Stop()
+	select {
+	case <-o.ready:
+	case <-timer.C:
+	case <-n.stopped:
+	}
+	if !n.offers.take(o) {
+		return
+	}
+	select {
+	case <-o.ready:
+	default:
+		return
+	}
+	defer o.close()
+	sent, err := n.sendState(conn, o)
+	n.stats.stateSent.Add(uint64(sent))
+	n.cfg.Logger.Info("state given", "group", key.group, "bytes", sent, "error", err)
+}
+
+func (n *Node) sendState(conn net.Conn, o *offer) (int64, error) {
+	var state io.Reader = o.state
+	if o.err != nil {
+		state = failing{o.err}
+	}
+	to := transfer.LimitStall(conn, stallFor)
+	head := append(le.AppendUint32(nil, uint32(len(o.label))), o.label...)
+	if _, err := to.Write(head); err != nil {
+		return 0, err
+	}
+	return transfer.Send(to, state)
+}
+
+// failing is a reader of what could not be read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// fetched is what came of fetching a state.
+type fetched struct {
+	label label
+	err   error
+	own   bool // the error is the handler's own
+}
+
+// fetchState gets the state from a donor and has the handler restore it.
+func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member, serial, self uint64) fetched {
+	hello := le.AppendUint64(nil, self)
+	hello = append(le.AppendUint64(hello, serial), g.name...)
+	conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+	if err != nil {
+		return fetched{err: err}
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	from := transfer.LimitStall(conn, stallFor+awaitFor)
+	l, err := readLabel(from)
+	if err != nil {
+		return fetched{err: err}
+	}
+	before := uint64(0)
+	r := &watched{Reader: transfer.NewReader(from, func(bytes int64) {
+		n.stats.stateReceived.Add(uint64(bytes) - before)
+		before = uint64(bytes)
+	})}
+	err = g.state.Restore(r)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // the end must have come, and agree
+	}
+	return fetched{label: l, err: err, own: err != nil && r.err == nil && ctx.Err() == nil}
+}
+
+// watched notes how reading ended, if it failed.
+type watched struct {
+	io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	k, err := w.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return k, err
+}
+
+func readLabel(r io.Reader) (label, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return label{}, err
+	}
+	k := le.Uint32(size[:])
+	if k > maxLabel {
+		return label{}, fmt.Errorf("engine: %w: a label of %d bytes, want at most %d", ErrState, k, maxLabel)
+	}
+	b := make([]byte, k)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return label{}, err
+	}
+	return parseLabel(b)
+}
+
+// results is what came of fetching states, for the loop.
+type results struct {
+	any  atomic.Bool
+	mu   sync.Mutex
+	list []result
+}
+
+type result struct {
+	group   *Group
+	restore *restoring
+	fetched
+}
+
+func (t *results) add(g *Group, r *restoring, f fetched) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, result{g, r, f})
+	t.any.Store(true)
+}
+
+func (t *results) take() (list []result) {
+	if !t.any.Load() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list, t.list = t.list, nil
+	t.any.Store(false)
+	return list
+}

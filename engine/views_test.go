@@ -1,0 +1,700 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cohort/membership"
+)
+
+// open opens one more node of a cluster.
+func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
+	t.Helper()
+	c := Config{
+		Cluster: cluster, Name: name, Interface: "lo", Timeout: 300 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if change != nil {
+		change(&c)
+	}
+	n, err := Open(patient(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() }) // a test that cares closes it itself
+	return n
+}
+
+// killed holds the nodes whose Close may complain.
+var killed sync.Map
+
+// die ends a node as a crash would: its sockets close, and nothing is said.
+func die(n *Node) {
+	n.mu.Lock()
+	killed.Store(n, true)
+	_ = n.conn.Close()
+	n.mu.Unlock()
+	<-n.stopped
+}
+
+func clusterOf(t testing.TB) string { return fmt.Sprintf("%s-%x", t.Name(), rand.Uint64()) }
+
+// TestOthersJoin: a node that hears nobody forms a view alone, and others join it.
+func TestOthersJoin(t *testing.T) {
+	cluster := clusterOf(t)
+	var nodes []*Node
+	for i := range 4 {
+		nodes = append(nodes, open(t, cluster, fmt.Sprint("node", i), nil))
+	}
+	for i, n := range nodes {
+		if err := n.AwaitMembers(patient(t), 4); err != nil {
+			t.Fatal(err)
+		}
+		if v := n.View(); n.Rank() != i || v.Num != 4 || v.Key() != nodes[0].View().Key() {
+			t.Errorf("node %d has rank %d in view %d of %d", i, n.Rank(), v.Num, len(v.Members))
+		}
+	}
+}
+
+// TestAMajorityBegins: two of three form the first view, the third joins it.
+func TestAMajorityBegins(t *testing.T) {
+	cluster := clusterOf(t)
+	three := func(c *Config) { c.Expect = 3 }
+	var a, b *Node
+	var wg sync.WaitGroup
+	wg.Go(func() { a = open(t, cluster, "a", three) })
+	wg.Go(func() { b = open(t, cluster, "b", three) })
+	wg.Wait()
+	if v := a.View(); len(v.Members) != 2 || v.Key() != b.View().Key() {
+		t.Fatalf("view %+v, want both nodes", v)
+	}
+	c := open(t, cluster, "c", three)
+	for _, n := range []*Node{a, b, c} {
+		if err := n.AwaitMembers(patient(t), 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestManyStartAtOnce: without knowing how many they are.
+func TestManyStartAtOnce(t *testing.T) {
+	cluster := clusterOf(t)
+	nodes := make([]*Node, 8)
+	var wg sync.WaitGroup
+	for i := range nodes {
+		wg.Go(func() { nodes[i] = open(t, cluster, fmt.Sprint("node", i), nil) })
+	}
+	wg.Wait()
+	for _, n := range nodes {
+		if err := n.AwaitMembers(patient(t), len(nodes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCrashIsSeenByAll: who is left goes on, with the same messages before the change.
+func TestCrashIsSeenByAll(t *testing.T) {
+	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = 300 * time.Millisecond })
+	lines := make([]*timeline, 3)
+	groups := joinAll(t, nodes, "crash", func(i int) Handler { lines[i] = &timeline{}; return lines[i] })
+	allJoined(t, groups)
+	for k := range 1000 {
+		for i, g := range groups {
+			if err := g.Send(patient(t), allLevels[k%len(allLevels)], fmt.Appendf(nil, "%d.%d", i, k)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dead := nodes[0] // the leader, and the holder of the token at first
+	start := time.Now()
+	die(dead)
+	for _, n := range nodes[1:] {
+		eventually(t, "the view without the dead", func() bool { return len(n.View().Members) == 2 })
+	}
+	t.Logf("view after %v", time.Since(start))
+	for _, g := range groups[1:] {
+		eventually(t, "the group without the dead", func() bool { return g.Size() == 2 })
+		if err := g.Send(patient(t), Total.Safe(), []byte("after")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range lines[1:] {
+		eventually(t, "what is sent after", func() bool { return l.has("message 0:after") && l.has("message 1:after") })
+	}
+	change := func(l *timeline) int {
+		return slices.IndexFunc(l.list(), func(e string) bool { return strings.Contains(e, "crashed]") })
+	}
+	sets := [2][]string{}
+	for i, l := range lines[1:] {
+		at := change(l)
+		if at < 0 {
+			t.Fatalf("member %d was not told of the crash: %s", i+1, last(l.list(), "view"))
+		}
+		sets[i] = slices.Sorted(slices.Values(l.list()[:at]))
+	}
+	sent := func(set []string) []string {
+		return slices.DeleteFunc(set, func(e string) bool { return !strings.HasPrefix(e, "message") })
+	}
+	if a, b := sent(sets[0]), sent(sets[1]); !slices.Equal(a, b) {
+		t.Errorf("before the change one delivered %d messages, the other %d", len(a), len(b))
+	}
+}
+
+// TestMinorityBlocks: it is told so at once, delivers nothing, and its senders too.
+func TestMinorityBlocks(t *testing.T) {
+	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = 200 * time.Millisecond })
+	line := &timeline{}
+	groups := joinAll(t, nodes, "minority", func(i int) Handler {
+		if i == 2 {
+			return line
+		}
+		return HandlerFunc(func(*Message) {})
+	})
+	allJoined(t, groups)
+	die(nodes[0])
+	die(nodes[1])
+	g := groups[2]
+	eventually(t, "a view event that says so", func() bool { return strings.Contains(last(line.list(), "view"), "blocked") })
+	start := time.Now()
+	for what, err := range map[string]error{
+		"Send": g.Send(patient(t), Total, nil), "TrySend": g.TrySend(FIFO, nil), "large": g.Send(patient(t), FIFO, make([]byte, 3<<20)),
+	} {
+		if !errors.Is(err, ErrNoQuorum) {
+			t.Errorf("%s: %v, want ErrNoQuorum", what, err)
+		}
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("that took %v, want at once", took)
+	}
+	if err := nodes[2].Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBlockedSenders: who waits for room when the ring stops is told.
+func TestBlockedSenders(t *testing.T) {
+	nodes := openRing(t, 3, func(_ int, c *Config) { c.SubmitRing, c.Timeout = 1<<16, 500*time.Millisecond })
+	b := newBlocker(t)
+	groups := joinAll(t, nodes, "waiting", func(i int) Handler {
+		return Queued(HandlerFunc(func(*Message) {
+			if i == 1 {
+				b.wait()
+			}
+		}), 0)
+	})
+	errs := make(chan error, 2)
+	var sent atomic.Int64
+	for _, size := range []int{1000, 100_000} {
+		go func() {
+			for {
+				if err := groups[0].Send(context.Background(), FIFO, make([]byte, size)); err != nil {
+					errs <- err
+					return
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	steadily(t, "senders", sent.Load)
+	b.resume() // the dying node's Close waits for its queue
+	go die(nodes[1])
+	go die(nodes[2])
+	for range cap(errs) {
+		select {
+		case err := <-errs:
+			if !errors.Is(err, ErrNoQuorum) {
+				t.Errorf("%v, want ErrNoQuorum", err)
+			}
+		case <-time.After(patience):
+			t.Fatal("a sender still waits in a ring that cannot go on")
+		}
+	}
+}
+
+// TestTwoRingsMerge: the lesser dissolves, its member is told and joins the other.
+func TestTwoRingsMerge(t *testing.T) {
+	cluster := clusterOf(t)
+	other := cluster + "!"
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	_ = b.AwaitMembers(patient(t), 2)
+	// A ring of one that hears nothing of the other until it moves to its address.
+	alone := open(t, other, "alone", func(c *Config) {
+		c.Cluster = cluster
+		c.Seeds = []string{"127.0.0.1:9"} // discard: nobody answers
+		c.Discovery = time.Millisecond
+		c.Expect = 1
+	})
+	for _, n := range []*Node{a, b, alone} {
+		if err := n.AwaitMembers(patient(t), 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ledger is a stateful handler: the list of all messages delivered.
+type ledger struct {
+	mu       sync.Mutex
+	entries  []string
+	restores int
+	fresh    int
+	events   []string
+	slow     time.Duration // per read of a restore
+	fail     error         // of Restore
+	snapErr  error
+	views    []GroupView
+}
+
+func (l *ledger) Deliver(m *Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = append(l.entries, string(m.Payload))
+}
+
+func (l *ledger) View(v GroupView) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v.Fresh {
+		l.fresh++
+		l.entries = nil
+	}
+	l.views = append(l.views, v)
+	l.events = append(l.events, "view "+describe(v))
+}
+
+func (l *ledger) Snapshot() (io.ReadCloser, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.snapErr != nil {
+		return nil, l.snapErr
+	}
+	var b bytes.Buffer
+	for _, e := range l.entries {
+		_ = binary.Write(&b, binary.LittleEndian, uint32(len(e)))
+		b.WriteString(e)
+	}
+	return io.NopCloser(&b), nil
+}
+
+func (l *ledger) Restore(r io.Reader) error {
+	var entries []string
+	for {
+		time.Sleep(l.slow)
+		var size [4]byte
+		if _, err := io.ReadFull(r, size[:]); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+		b := make([]byte, binary.LittleEndian.Uint32(size[:]))
+		if _, err := io.ReadFull(r, b); err != nil {
+			return err
+		}
+		entries = append(entries, string(b))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.restores++
+	l.entries = entries
+	return l.fail
+}
+
+func (l *ledger) list() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries)
+}
+
+// sameLedgers waits until all have the same entries, in any order if unordered.
+func sameLedgers(t *testing.T, want int, unordered bool, ls ...*ledger) {
+	t.Helper()
+	for i, l := range ls {
+		eventually(t, fmt.Sprintf("ledger %d has %d entries", i, want), func() bool { return len(l.list()) >= want })
+	}
+	first := ls[0].list()
+	if unordered {
+		slices.Sort(first)
+	}
+	for i, l := range ls[1:] {
+		other := l.list()
+		if unordered {
+			slices.Sort(other)
+		}
+		if !slices.Equal(first, other) {
+			at := 0
+			for at < min(len(first), len(other)) && first[at] == other[at] {
+				at++
+			}
+			t.Errorf("ledgers 0 and %d differ from entry %d of %d and %d on: %q, %q", i+1, at, len(first), len(other),
+				first[at:min(at+5, len(first))], other[at:min(at+5, len(other))])
+		}
+	}
+}
+
+// TestStateTransferUnderLoad: who joins has the state of its first view, exactly,
+// while two members send without a pause, at every level and with queues or without.
+func TestStateTransferUnderLoad(t *testing.T) {
+	for _, level := range []Level{FIFO, Causal, Total, Total.Safe()} {
+		for _, queued := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v queued %v", level, queued), func(t *testing.T) {
+				wrap := func(l *ledger) Handler {
+					if queued {
+						return Queued(l, 0)
+					}
+					return l
+				}
+				cluster := clusterOf(t)
+				ls := []*ledger{{}, {}}
+				var groups []*Group
+				for i, l := range ls {
+					n := open(t, cluster, fmt.Sprint("old", i), nil)
+					g, err := n.Join(patient(t), "ledger", wrap(l))
+					if err != nil {
+						t.Fatal(err)
+					}
+					groups = append(groups, g)
+				}
+				stop := make(chan struct{})
+				var sent atomic.Int64
+				var wg sync.WaitGroup
+				for i, g := range groups {
+					wg.Go(func() {
+						for k := 0; ; k++ {
+							select {
+							case <-stop:
+								return
+							default:
+							}
+							if err := g.Send(patient(t), level, fmt.Appendf(nil, "%d.%d", i, k)); err != nil {
+								t.Error(err)
+								return
+							}
+							sent.Add(1)
+							if k%20 == 0 {
+								time.Sleep(time.Millisecond)
+							}
+						}
+					})
+				}
+				for i := range 3 {
+					time.Sleep(20 * time.Millisecond)
+					l := &ledger{}
+					n := open(t, cluster, fmt.Sprint("new", i), nil)
+					if _, err := n.Join(patient(t), "ledger", wrap(l)); err != nil {
+						t.Fatal(err)
+					}
+					if l.restores != 1 {
+						t.Errorf("the joiner has restored %d times", l.restores)
+					}
+					ls = append(ls, l)
+				}
+				close(stop)
+				wg.Wait()
+				sameLedgers(t, int(sent.Load()), level.Order() != Total, ls...)
+			})
+		}
+	}
+}
+
+// TestDonorDies: another takes over.
+func TestDonorDies(t *testing.T) {
+	cluster := clusterOf(t)
+	first, second, joiner := &ledger{}, &ledger{}, &ledger{slow: 2 * time.Millisecond}
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	c := open(t, cluster, "c", nil)
+	ga, err := a.Join(patient(t), "ledger", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Join(patient(t), "ledger", second); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { _, err := c.Join(patient(t), "ledger", joiner); done <- err }()
+	eventually(t, "the transfer has begun", func() bool { return c.Stats().StateReceived > 0 })
+	die(a)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 200, false, second, joiner)
+}
+
+// TestDonorRefuses: one whose Snapshot fails is passed over; if all do, Join says why.
+func TestDonorRefuses(t *testing.T) {
+	cluster := clusterOf(t)
+	why := errors.New("no paper left")
+	a, b, c := open(t, cluster, "a", nil), open(t, cluster, "b", nil), open(t, cluster, "c", nil)
+	bad, good := &ledger{}, &ledger{}
+	ga, err := a.Join(patient(t), "ledger", bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ga.Send(patient(t), Total, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Join(patient(t), "ledger", good); err != nil {
+		t.Fatal(err)
+	}
+	bad.mu.Lock()
+	bad.snapErr = why
+	bad.mu.Unlock()
+	late := &ledger{}
+	gc, err := c.Join(patient(t), "ledger", late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 1, false, bad, good, late)
+	if err := gc.Leave(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	good.mu.Lock()
+	good.snapErr = why
+	good.mu.Unlock()
+	if _, err := c.Join(patient(t), "ledger", &ledger{}); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), why.Error()) {
+		t.Errorf("%v, want ErrState and the donor's reason", err)
+	}
+	eventually(t, "no trace of the joiner", func() bool { return ga.Size() == 2 })
+}
+
+// TestRestoreFails: the Join returns the handler's own error, and leaves no trace.
+func TestRestoreFails(t *testing.T) {
+	cluster := clusterOf(t)
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := errors.New("cannot read that")
+	if _, err := b.Join(patient(t), "ledger", &ledger{fail: why}); !errors.Is(err, why) {
+		t.Errorf("%v, want the handler's error", err)
+	}
+	eventually(t, "no trace of the joiner", func() bool { return ga.Size() == 1 })
+	l := &ledger{}
+	if _, err := b.Join(patient(t), "ledger", l); err != nil || l.restores != 1 {
+		t.Errorf("joining again: %v, %d restores", err, l.restores)
+	}
+}
+
+// TestLargeState streams more than any buffer holds, and messages go on meanwhile.
+func TestLargeState(t *testing.T) {
+	cluster := clusterOf(t)
+	size := int64(scaled(256)) << 20
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	ga, err := a.Join(patient(t), "large", &expanse{size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var sent atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if err := ga.Send(patient(t), Total, make([]byte, 1000)); err != nil {
+				t.Error(err)
+				return
+			}
+			sent.Add(1)
+		}
+	})
+	e := &expanse{}
+	if _, err := b.Join(patient(t), "large", e); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	wg.Wait()
+	if e.got != size || b.Stats().StateReceived != uint64(size) {
+		t.Errorf("restored %d bytes, counted %d, want %d", e.got, b.Stats().StateReceived, size)
+	}
+	eventually(t, "all messages", func() bool { return e.base+e.count.Load() == sent.Load() })
+}
+
+// expanse is a state that is only large, after the number of messages in it.
+type expanse struct {
+	size, got int64
+	base      int64
+	count     atomic.Int64
+}
+
+func (e *expanse) Deliver(*Message) { e.count.Add(1) }
+func (e *expanse) View(GroupView)   {}
+func (e *expanse) Snapshot() (io.ReadCloser, error) {
+	head := binary.LittleEndian.AppendUint64(nil, uint64(e.count.Load()))
+	return io.NopCloser(io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, e.size-8))), nil
+}
+
+func (e *expanse) Restore(r io.Reader) error {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	e.base = int64(binary.LittleEndian.Uint64(head[:]))
+	k, err := io.Copy(io.Discard, r)
+	e.got = k + 8
+	return err
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestStallIsExpelledAndComesBack: a handler that holds up its node is as good as
+// SIGSTOP. The others go on, and the node learns that, and is a member again.
+func TestStallIsExpelledAndComesBack(t *testing.T) {
+	cluster := clusterOf(t)
+	var nodes []*Node
+	ls := []*ledger{{}, {}, {}}
+	var groups []*Group
+	b := newBlocker(t)
+	for i, l := range ls {
+		n := open(t, cluster, fmt.Sprint("node", i), nil)
+		nodes = append(nodes, n)
+		g, err := n.Join(patient(t), "stall", l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, g)
+	}
+	if _, err := nodes[2].Join(patient(t), "trap", HandlerFunc(func(*Message) { b.wait() })); err != nil {
+		t.Fatal(err)
+	}
+	trap, err := nodes[0].Join(patient(t), "trap", HandlerFunc(func(*Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trap.Send(patient(t), FIFO, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[:2] {
+		eventually(t, "a view without the one that stands still", func() bool { return len(n.View().Members) == 2 })
+	}
+	for k := range 100 {
+		if err := groups[0].Send(patient(t), Total, fmt.Append(nil, k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.resume()
+	for _, g := range groups {
+		eventually(t, "all three are in the group again", func() bool { return g.Size() == 3 && !g.away.Load() })
+	}
+	if err := groups[2].Send(patient(t), Total, []byte("back")); err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 101, false, ls...)
+	if s := nodes[2].Stats(); s.Expelled != 1 || ls[2].restores != 2 {
+		t.Errorf("expelled %d times, restored %d times; want 1 and 2", s.Expelled, ls[2].restores)
+	}
+	told := slices.ContainsFunc(ls[2].views, func(v GroupView) bool { return v.Expelled && v.Reason == membership.Silent })
+	if !told {
+		t.Errorf("the handler was not told of the expulsion: %v", ls[2].events)
+	}
+}
+
+// TestSlowConsumerIsExpelled: it makes the senders wait, and past the limit it is expelled.
+func TestSlowConsumerIsExpelled(t *testing.T) {
+	cluster := clusterOf(t)
+	slow := func(c *Config) { c.SlowLimit, c.HoldLimit = 300*time.Millisecond, 1<<20 }
+	line := &timeline{}
+	b := newBlocker(t)
+	handlers := []Handler{line, HandlerFunc(func(*Message) {}), Queued(HandlerFunc(func(*Message) { b.wait() }), 0)}
+	var groups []*Group
+	for i, h := range handlers {
+		g, err := open(t, cluster, fmt.Sprint("node", i), slow).Join(patient(t), "slow", h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, g)
+	}
+	for range 20_000 {
+		if err := groups[1].Send(patient(t), FIFO, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the view without the slow one", func() bool { return strings.Contains(last(line.list(), "view"), "node2 "+membership.Slow.String()) })
+	b.resume()
+}
+
+// TestLeaveAndClose: what was sent is delivered, then comes the view without the
+// sender, also at itself.
+func TestLeaveAndClose(t *testing.T) {
+	nodes := openRing(t, 3, nil)
+	lines := make([]*timeline, 3)
+	groups := joinAll(t, nodes, "leaving", func(i int) Handler { lines[i] = &timeline{}; return lines[i] })
+	allJoined(t, groups)
+	for i := range 3 {
+		for k := range 500 {
+			if err := groups[i].Send(patient(t), allLevels[k%len(allLevels)], []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := nodes[i].Close(); err != nil {
+			t.Fatal(err)
+		}
+		name := nodes[i].cfg.Name
+		for at := i; at < 3; at++ {
+			want := fmt.Sprintf("left [%s left]", name)
+			eventually(t, "the view without the one that left", func() bool { return strings.HasSuffix(last(lines[at].list(), "view"), want) })
+			got := 0
+			for _, e := range lines[at].list() {
+				if strings.HasPrefix(e, "message") {
+					got++
+				}
+			}
+			if got != 500*(i+1) {
+				t.Errorf("%d messages at %s when %s had left, want %d", got, nodes[at].cfg.Name, name, 500*(i+1))
+			}
+		}
+	}
+}
+
+// TestAskWithoutTheDead: All is all the others; what cannot be reached is an error.
+func TestAskWithoutTheDead(t *testing.T) {
+	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = 300 * time.Millisecond })
+	groups := joinAll(t, nodes, "ask", func(i int) Handler {
+		return HandlerFunc(func(m *Message) {
+			if m.Asked() && i != 2 {
+				_ = m.Reply([]byte("yes")) // in a ring that goes on
+			}
+		})
+	})
+	allJoined(t, groups)
+	type answer struct {
+		replies []Reply
+		err     error
+	}
+	all, three := make(chan answer, 1), make(chan answer, 1)
+	ask := func(to chan answer, want Replies) {
+		r, err := groups[0].Ask(patient(t), Causal, nil, want)
+		to <- answer{r, err}
+	}
+	go ask(all, All)
+	go ask(three, 3)
+	time.Sleep(50 * time.Millisecond)
+	die(nodes[2])
+	if a := <-all; a.err != nil || len(a.replies) != 2 {
+		t.Errorf("All: %d replies, %v; want 2", len(a.replies), a.err)
+	}
+	if a := <-three; !errors.Is(a.err, ErrNoReply) || len(a.replies) != 2 {
+		t.Errorf("3: %d replies, %v; want 2 and ErrNoReply", len(a.replies), a.err)
+	}
+}

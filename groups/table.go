@@ -1,0 +1,324 @@
+// Package groups is the table of all groups of a ring, as every member of the ring
+// keeps it: lightweight groups, whose joins and leaves are messages in the total
+// order. It is pure, and a function of the views and operations delivered, so that
+// it is the same everywhere: who is in a group, who has its state, and who gives it
+// to one who joins.
+package groups
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
+
+	"cohort/membership"
+)
+
+// MaxName bounds a group's name, bytes.
+const MaxName = 255
+
+// Kind is what an operation does to its sender's membership in a group.
+type Kind uint8
+
+// Kinds of operations.
+const (
+	Join    Kind = 'J' // become a member
+	Leave   Kind = 'L' // be none any more
+	Ready   Kind = 'R' // has the group's state, and can give it to others
+	Restart Kind = 'S' // needs the state from another donor than those in Tried
+)
+
+// Op is an operation, the payload of a control message.
+type Op struct {
+	Kind     Kind
+	Name     string
+	Stateful bool     // Join: the group's state is wanted, and given to others
+	Serial   uint64   // Join, Restart: names the transfer of the state
+	Tried    []uint64 // Restart: IDs of donors that failed
+}
+
+var le = binary.LittleEndian
+
+// Append appends the operation's bytes to b.
+func (o Op) Append(b []byte) []byte {
+	b = append(b, byte(o.Kind), flag(o.Stateful), byte(len(o.Name)))
+	b = append(b, o.Name...)
+	b = le.AppendUint64(b, o.Serial)
+	for _, id := range o.Tried {
+		b = le.AppendUint64(b, id)
+	}
+	return b
+}
+
+func flag(yes bool) byte {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// ParseOp reads an operation. ok is false if b is none.
+func ParseOp(b []byte) (o Op, ok bool) {
+	if len(b) < 3 || len(b) < 3+int(b[2])+8 || b[2] == 0 || b[1] > 1 {
+		return Op{}, false
+	}
+	name := b[3 : 3+int(b[2])]
+	o = Op{Kind: Kind(b[0]), Stateful: b[1] == 1, Name: string(name)}
+	b = b[3+len(name):]
+	o.Serial, b = le.Uint64(b), b[8:]
+	if len(b)%8 != 0 || len(b)/8 > membership.MaxMembers {
+		return Op{}, false
+	}
+	for ; len(b) > 0; b = b[8:] {
+		o.Tried = append(o.Tried, le.Uint64(b))
+	}
+	return o, o.Kind == Join || o.Kind == Leave || o.Kind == Ready || o.Kind == Restart
+}
+
+// Table is all groups of a ring. L is what its holder keeps with each group.
+type Table[L any] struct {
+	view membership.View
+	byID []*Group[L] // nil: it had members once
+	ids  map[string]uint32
+}
+
+// Group is one group. The sets have a bit per rank of the ring's view.
+type Group[L any] struct {
+	ID       uint32
+	Name     string
+	Views    uint64 // counts the group's views
+	Members  uint64
+	Stateful uint64 // of these, who keeps state
+	Ready    uint64 // of these, who has it
+	Local    L
+}
+
+// Rank returns the rank in the group of the ring's member with this rank.
+func (g *Group[L]) Rank(ring int) int { return bits.OnesCount64(g.Members & (1<<ring - 1)) }
+
+// New returns the table of a ring's first view: empty.
+func New[L any](v membership.View) *Table[L] {
+	return &Table[L]{view: v, byID: []*Group[L]{nil}, ids: map[string]uint32{}} // 0 is no group
+}
+
+// Get returns the group with this number; nil if there is none.
+func (t *Table[L]) Get(id uint32) *Group[L] {
+	if int(id) >= len(t.byID) {
+		return nil
+	}
+	return t.byID[id]
+}
+
+// Find returns the group with this name; nil if it has no members.
+func (t *Table[L]) Find(name string) *Group[L] { return t.byID[t.ids[name]] }
+
+// Len returns how many groups have members.
+func (t *Table[L]) Len() int { return len(t.ids) }
+
+// Effect is what an operation has come to.
+type Effect[L any] struct {
+	Group *Group[L]
+	Done  bool // else it had no effect
+	Fresh bool // Join: nobody has a state to give, so the sender's own is the group's
+	Donor int  // Join, Restart: rank in the ring of who gives the state; -1: nobody
+}
+
+// Apply carries out an operation of the member with this rank in the ring.
+func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
+	bit := uint64(1) << sender
+	g := t.Find(o.Name)
+	e := Effect[L]{Group: g, Donor: -1}
+	if o.Kind == Join {
+		if g != nil && g.Members&bit != 0 {
+			return e
+		}
+		if g == nil {
+			g = t.make(o.Name)
+		}
+		return t.join(g, bit, o)
+	}
+	if g == nil || g.Members&bit == 0 {
+		return e
+	}
+	switch e.Done = true; o.Kind {
+	case Leave:
+		t.shrink(g, g.Members&^bit)
+	case Ready:
+		g.Ready |= bit & g.Stateful
+	case Restart:
+		e.Donor = donor(g.Ready &^ bit &^ t.ranks(o.Tried))
+	}
+	return e
+}
+
+func (t *Table[L]) join(g *Group[L], bit uint64, o Op) Effect[L] {
+	e := Effect[L]{Group: g, Done: true, Donor: -1}
+	g.Members |= bit
+	g.Views++
+	switch {
+	case !o.Stateful:
+	case g.Ready != 0:
+		e.Donor = donor(g.Ready)
+		g.Stateful |= bit
+	default:
+		e.Fresh = true
+		g.Stateful |= bit
+		g.Ready |= bit
+	}
+	return e
+}
+
+// donor returns the oldest of ranks; -1 if there are none.
+func donor(ranks uint64) int {
+	if ranks == 0 {
+		return -1
+	}
+	return bits.TrailingZeros64(ranks)
+}
+
+func (t *Table[L]) ranks(ids []uint64) (mask uint64) {
+	for _, id := range ids {
+		if r := t.view.Rank(id); r >= 0 {
+			mask |= 1 << r
+		}
+	}
+	return mask
+}
+
+func (t *Table[L]) make(name string) *Group[L] {
+	g := &Group[L]{ID: uint32(len(t.byID)), Name: name}
+	t.byID = append(t.byID, g)
+	t.ids[name] = g.ID
+	return g
+}
+
+// shrink leaves these members to g, and removes it when there are none.
+func (t *Table[L]) shrink(g *Group[L], members uint64) {
+	g.Views++
+	g.Members = members
+	g.Stateful &= members
+	g.Ready &= members
+	if members == 0 {
+		t.byID[g.ID] = nil
+		delete(t.ids, g.Name)
+	}
+}
+
+// Shift is what a change of the ring's view did to one group.
+type Shift[L any] struct {
+	Group *Group[L]
+	Lost  uint64 // ranks in the old view of members that are gone
+	Fresh int    // rank in the new view of who has its own state declared the group's, since all who had it are gone; -1: nobody
+}
+
+// Change carries the table over to the next view of the ring. It returns the
+// groups that have lost members, by number.
+func (t *Table[L]) Change(next membership.View) (shifts []Shift[L]) {
+	to := make([]int, len(t.view.Members)) // rank in next, or -1
+	for r, m := range t.view.Members {
+		to[r] = next.Rank(m.ID)
+	}
+	t.view = next
+	for _, g := range t.byID {
+		if g == nil {
+			continue
+		}
+		before := g.Members
+		members, lost := move(before, to)
+		g.Stateful, _ = move(g.Stateful, to)
+		g.Ready, _ = move(g.Ready, to)
+		g.Members = members
+		if lost == 0 {
+			continue
+		}
+		t.shrink(g, members)
+		s := Shift[L]{Group: g, Lost: lost, Fresh: -1}
+		if g.Ready == 0 && g.Stateful != 0 {
+			s.Fresh = donor(g.Stateful)
+			g.Ready = 1 << s.Fresh
+		}
+		shifts = append(shifts, s)
+	}
+	return shifts
+}
+
+// move renumbers a set of ranks, and returns which of them have no number any more.
+func move(set uint64, to []int) (moved, lost uint64) {
+	for ; set != 0; set &= set - 1 {
+		r := bits.TrailingZeros64(set)
+		if to[r] < 0 {
+			lost |= 1 << r
+		} else {
+			moved |= 1 << to[r]
+		}
+	}
+	return moved, lost
+}
+
+// ErrTable is returned for a malformed table.
+var ErrTable = errors.New("groups: malformed table")
+
+// Append appends the table's bytes to b, without what its holder keeps.
+func (t *Table[L]) Append(b []byte) []byte {
+	b = le.AppendUint32(b, uint32(len(t.byID)))
+	b = le.AppendUint32(b, uint32(len(t.ids)))
+	for _, g := range t.byID {
+		if g == nil {
+			continue
+		}
+		b = le.AppendUint32(b, g.ID)
+		b = le.AppendUint64(b, g.Views)
+		b = le.AppendUint64(b, g.Members)
+		b = le.AppendUint64(b, g.Stateful)
+		b = le.AppendUint64(b, g.Ready)
+		b = append(append(b, byte(len(g.Name))), g.Name...)
+	}
+	return b
+}
+
+const (
+	entrySize  = 4 + 4*8 + 1 // and the name
+	maxNumbers = 1 << 26     // group numbers that a table from elsewhere may have used
+)
+
+// Parse reads the table of a ring that is in view v.
+func Parse[L any](v membership.View, b []byte) (*Table[L], error) {
+	if len(b) < 8 {
+		return nil, ErrTable
+	}
+	last, count := int(le.Uint32(b)), int(le.Uint32(b[4:]))
+	b = b[8:]
+	if last < 1 || last > maxNumbers || count > len(b)/entrySize || count >= last {
+		return nil, ErrTable
+	}
+	all := uint64(1)<<(len(v.Members)-1)<<1 - 1
+	t := &Table[L]{view: v, ids: make(map[string]uint32, count)}
+	t.byID = make([]*Group[L], last)
+	for range count {
+		if len(b) < entrySize || len(b) < entrySize+int(b[entrySize-1]) {
+			return nil, ErrTable
+		}
+		g := &Group[L]{ID: le.Uint32(b), Views: le.Uint64(b[4:]), Members: le.Uint64(b[12:]), Stateful: le.Uint64(b[20:]), Ready: le.Uint64(b[28:])}
+		size := entrySize + int(b[entrySize-1])
+		g.Name = string(b[entrySize:size])
+		b = b[size:]
+		if g.Name == "" || g.ID == 0 || int(g.ID) >= last || t.byID[g.ID] != nil || g.Members == 0 || g.Members&^all != 0 ||
+			g.Stateful&^g.Members != 0 || g.Ready&^g.Stateful != 0 {
+			return nil, ErrTable
+		}
+		if _, twice := t.ids[g.Name]; twice {
+			return nil, ErrTable
+		}
+		t.byID[g.ID] = g
+		t.ids[g.Name] = g.ID
+	}
+	if len(b) != 0 {
+		return nil, ErrTable
+	}
+	return t, nil
+}
+
+// All returns the groups that have members, by number.
+func (t *Table[L]) All() []*Group[L] {
+	return slices.DeleteFunc(slices.Clone(t.byID), func(g *Group[L]) bool { return g == nil })
+}

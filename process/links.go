@@ -1,0 +1,184 @@
+package process
+
+import (
+	"net/netip"
+	"slices"
+
+	"cohort/membership"
+)
+
+// Link is a wish for a connection, or for its end.
+type Link struct {
+	Dial bool // else hang up
+	Peer uint64
+	Addr netip.AddrPort // to dial
+}
+
+// Times of connections, ns.
+const (
+	redialEvery = 100_000_000   // how often one who should be connected is dialled
+	strangerFor = 5_000_000_000 // how long one who is nobody here may stay connected
+	maxLinks    = 4 * membership.MaxMembers
+)
+
+// links is who is connected, and what is wished for.
+type links struct {
+	up     []link // by ID
+	wishes []Link
+	due    int64
+}
+
+type link struct {
+	id    uint64
+	since int64
+	end   int64 // when it is to be hung up; 0: not known
+}
+
+func (l *links) find(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(l.up, id, func(k link, id uint64) int {
+		switch {
+		case k.id < id:
+			return -1
+		case k.id > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (l *links) has(id uint64) bool {
+	_, ok := l.find(id)
+	return ok
+}
+
+func (l *links) dial(m membership.Member) {
+	l.wishes = append(l.wishes, Link{Dial: true, Peer: m.ID, Addr: m.Control})
+}
+
+// hangup ends a connection, or the attempt to make one.
+func (l *links) hangup(id uint64) {
+	if i, ok := l.find(id); ok {
+		l.up = slices.Delete(l.up, i, i+1)
+	}
+	l.wishes = append(l.wishes, Link{Peer: id})
+}
+
+// parting tells whether the peer is about to be hung up: what the driver has
+// polled already is not wanted any more.
+func (l *links) parting(id uint64) bool {
+	return slices.ContainsFunc(l.wishes, func(w Link) bool { return w.Peer == id && !w.Dial })
+}
+
+// Links returns the wishes for connections, in order, and forgets them. To dial
+// one who is connected or being dialled does nothing. Once a wish for a hangup has
+// been carried out there is to be no news of the peer from before it.
+func (p *Process) Links() []Link {
+	w := p.links.wishes
+	p.links.wishes = nil
+	return w
+}
+
+// Connected tells that there is a connection with the process with this ID.
+func (p *Process) Connected(now int64, id uint64) {
+	l := &p.links
+	if l.parting(id) {
+		return
+	}
+	if i, ok := l.find(id); ok {
+		l.up[i].since = now
+	} else {
+		if len(l.up) >= maxLinks {
+			l.hangup(id)
+			return
+		}
+		l.up = slices.Insert(l.up, i, link{id: id, since: now})
+	}
+	if p.site == nil {
+		p.connectedOutside(now, id)
+		return
+	}
+	p.site.Connected(now, id)
+	p.merge.connected(p, id)
+}
+
+// Disconnected tells that there is no connection any more, or that none came about.
+func (p *Process) Disconnected(now int64, id uint64) {
+	if p.links.parting(id) {
+		return
+	}
+	i, was := p.links.find(id)
+	if was {
+		p.links.up = slices.Delete(p.links.up, i, i+1)
+	}
+	switch {
+	case p.site == nil:
+		p.disconnectedOutside(now, id)
+	case was:
+		p.site.Disconnected(now, id)
+		fallthrough
+	default:
+		p.dropCandidate(id)
+		p.merge.failed(now, id)
+	}
+	p.links.due = min(p.links.due, now+redialEvery)
+}
+
+// greet tells the site of a view that begins who is connected already, and has
+// the others dialled.
+func (p *Process) greet(now int64) {
+	for _, m := range p.site.View().Members {
+		if p.links.has(m.ID) {
+			p.site.Connected(now, m.ID)
+		}
+	}
+	p.links.due = now
+}
+
+// tend keeps the connections that a member needs, and ends those that nobody does.
+// One to a suspected member is made anew: what it has queued across a cut link
+// would come long after the link has healed.
+func (p *Process) tend(now int64) {
+	l, v := &p.links, p.site.View()
+	l.due = now + redialEvery
+	for r, m := range v.Members {
+		switch up := l.has(m.ID); {
+		case m.ID == p.self.ID:
+		case !up:
+			l.dial(m)
+		case p.site.Suspected(r) != 0 && now-l.up[l.index(m.ID)].since > p.cfg.Site.Rules.Timeout && now-p.site.Heard(r) > p.cfg.Site.Rules.Timeout:
+			l.hangup(m.ID)
+			p.site.Disconnected(now, m.ID)
+			l.dial(m)
+		}
+	}
+	for i := len(l.up) - 1; i >= 0; i-- {
+		k := &l.up[i]
+		switch {
+		case v.Rank(k.id) >= 0 || p.wanted(k.id):
+			k.end = 0
+		case k.end == 0:
+			k.end = now + p.lingering(k.id)
+		case now >= k.end:
+			l.hangup(k.id)
+		}
+	}
+}
+
+func (l *links) index(id uint64) int {
+	i, _ := l.find(id)
+	return i
+}
+
+// lingering returns how long one who is not a member stays connected: who was one
+// until now, until it must have had the last letters.
+func (p *Process) lingering(id uint64) int64 {
+	if p.site.Before().Rank(id) >= 0 {
+		return p.cfg.Site.Rules.Timeout
+	}
+	return strangerFor
+}
+
+// wanted tells whether somebody who is not a member is to stay connected.
+func (p *Process) wanted(id uint64) bool {
+	return p.merge.with == id || slices.ContainsFunc(p.door.candidates, func(c candidate) bool { return c.ID == id })
+}
