@@ -330,13 +330,17 @@ func (n *Node) expel(c site.Change) {
 		n.cfg.Logger.Warn("the ring has gone on without this node", "cluster", n.cfg.Cluster, "view", c.Old.Num, "reason", why)
 	}
 	self := n.view().Members[n.rank()]
-	n.presence.set(place{standing: outside, view: n.view(), rank: n.rank(), err: errOutside})
-	if lost := n.failSends(errOutside); !left {
+	err := errOutside
+	if left {
+		err = errClosed
+	}
+	n.presence.set(place{standing: outside, view: n.view(), rank: n.rank(), err: err})
+	if lost := n.failSends(err); !left {
 		n.stats.loop.MessagesLost += uint64(lost)
 	}
 	n.fence = false
 	n.roster = roster{}
-	n.asks.fail(errOutside)
+	n.asks.fail(err)
 	n.offers.clear()
 	n.groups.table = groups.New[*Group](membership.View{})
 	n.groups.catching = nil

@@ -220,7 +220,7 @@ func (n *Node) awaitJoin(ctx context.Context, g *Group) error {
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
 	case <-n.stopped:
-		return fmt.Errorf("engine: %w", ErrClosed)
+		return errClosed
 	}
 }
 
@@ -232,7 +232,7 @@ func (n *Node) await(ctx context.Context, done chan struct{}) error {
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
 	case <-n.stopped:
-		return fmt.Errorf("engine: %w", ErrClosed)
+		return errClosed
 	}
 }
 

@@ -34,7 +34,7 @@ func (n *Node) run() {
 func (n *Node) shut() {
 	n.closing.Store(true)
 	n.submits.Close()
-	n.failSends(fmt.Errorf("engine: %w", ErrClosed))
+	n.failSends(errClosed)
 	n.groups.close()
 	n.seeds.stop()
 	n.offers.close()

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -39,6 +38,7 @@ func (p *presence) init() { p.set(place{standing: outside, err: errOutside}) }
 func (p *presence) now() *place { return p.at.Load() }
 
 var (
+	errClosed  = fmt.Errorf("engine: %w", ErrClosed)
 	errOutside = fmt.Errorf("engine: %w", ErrExpelled)
 	errBlocked = fmt.Errorf("engine: %w", ErrNoQuorum)
 )
@@ -84,4 +84,4 @@ func (n *Node) whileIn(ctx context.Context) (_ context.Context, stop func()) {
 }
 
 // stands tells whether err is about the node's standing.
-func stands(err error) bool { return errors.Is(err, ErrNoQuorum) || errors.Is(err, ErrExpelled) }
+func stands(err error) bool { return err == errClosed || err == errBlocked || err == errOutside }

@@ -48,7 +48,7 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 	}
 	if err := n.refusal(); err != nil {
 		if n.closing.Load() {
-			err = fmt.Errorf("engine: %w", ErrClosed)
+			err = errClosed
 		}
 		return err
 	}
@@ -58,7 +58,7 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 		return nil
 	}
 	if n.closing.Load() {
-		return fmt.Errorf("engine: %w", ErrClosed)
+		return errClosed
 	}
 	if n.onLoop() {
 		return n.backlog.add(meta, payload, n.submits.Pending())
@@ -86,7 +86,7 @@ func (n *Node) push(ctx context.Context, meta uint64, payload []byte) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ring.ErrClosed):
-		return fmt.Errorf("engine: %w", ErrClosed)
+		return errClosed
 	case stands(context.Cause(ctx)):
 		return context.Cause(ctx)
 	}
@@ -172,7 +172,7 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 			err = fmt.Errorf("engine: message withdrawn: %w", err)
 		}
 	case <-n.stopped: // it may have come too late for the loop to see it
-		err = fmt.Errorf("engine: %w", ErrClosed)
+		err = errClosed
 	}
 	if !l.withdraw() {
 		return <-l.done
@@ -196,7 +196,7 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
 		case <-ctx.Done():
 			return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
 		case <-n.stopped:
-			return fmt.Errorf("engine: %w", ErrClosed)
+			return errClosed
 		}
 	}
 	defer func() { <-n.larges.turn }()

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
+	"time"
 
 	"cohort/engine"
 	"cohort/internal/bench/clock"
@@ -13,6 +15,10 @@ import (
 	"cohort/internal/bench/member"
 	"cohort/order"
 )
+
+// timeout is long, for the machine is meant to be overloaded: nobody is to be
+// taken for dead that waits for its turn on a core.
+const timeout = 5 * time.Second
 
 // groupName is the one group that all of the engine's rows are sent to.
 const groupName = "bench"
@@ -30,20 +36,21 @@ type handler struct {
 	sink    member.Sink
 	members int
 	all     chan struct{}
+	once    sync.Once
 }
 
 func (h *handler) Deliver(m *engine.Message) { h.sink(m.Sender, m.Payload) }
 
 func (h *handler) View(v engine.GroupView) {
 	if len(v.Members) == h.members {
-		close(h.all)
+		h.once.Do(func() { close(h.all) })
 	}
 }
 
 func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMedium, error) {
 	node, err := engine.Open(ctx, engine.Config{
 		Cluster: o.Cluster, Name: fmt.Sprintf("vsbench member %d", o.Index), Interface: o.Interface,
-		Expect: o.Members, Segment: o.Segment,
+		Expect: o.Members, Segment: o.Segment, Timeout: timeout,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

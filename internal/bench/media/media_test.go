@@ -1,7 +1,9 @@
 package media
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"cohort/internal/bench/member"
 
@@ -12,10 +14,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func none(int, []byte) {}
 
+var opened int
+
 func openOne(t *testing.T, levels ...string) member.Media {
 	t.Helper()
+	opened++ // rings of one cluster would become one
 	m, err := Open(t.Context(), member.Open{
-		Members: 1, Levels: levels, Interface: "lo", Cluster: "media test " + t.Name(),
+		Members: 1, Levels: levels, Interface: "lo", Cluster: fmt.Sprint("media test ", t.Name(), opened, time.Now().UnixNano()),
 		RawGroup: "239.254.9.9:19999", IdleGroup: "239.254.9.10:19998",
 	}, none)
 	if err != nil {
