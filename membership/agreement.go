@@ -166,21 +166,36 @@ func (a *Agreement) suspicions() Letter {
 // again. If nobody could go on without it, it is not suspected any more.
 func (a *Agreement) Reachable(now int64, rank int) {
 	if a.blocked {
-		a.suspects[rank] = 0
-		a.hearsay &^= 1 << rank
+		a.forgive(now, rank)
 	}
 	if l := a.suspicions(); len(l.Suspicions) > 0 || a.data.Frozen() { // an answer tells if it has been decided
 		a.post(rank, l)
 	}
-	if l := a.lead; l != nil && a.suspects[rank] == 0 {
-		switch {
-		case l.proposal == nil && l.promises[rank] == nil:
-			a.post(rank, Letter{Kind: Prepare, Ballot: l.ballot})
-		case l.proposal != nil && l.promises[rank] != nil && l.accepts>>rank&1 == 0:
-			a.post(rank, Letter{Kind: Propose, Ballot: l.ballot, Proposal: *l.proposal, Holders: l.holders})
-		}
-	}
+	a.remind(rank)
 	a.Step(now)
+}
+
+// forgive takes back what is suspected of a member of a view that was blocked. It
+// could not answer until now, so the time to answer begins now.
+func (a *Agreement) forgive(now int64, rank int) {
+	a.suspects[rank] = 0
+	a.hearsay &^= 1 << rank
+	if a.lead != nil {
+		a.lead.since = now
+	}
+}
+
+// remind repeats to a member what this one, leading, waits for its answer to: it
+// may never have been asked, or the letter was lost with a connection.
+func (a *Agreement) remind(rank int) {
+	l := a.lead
+	switch {
+	case l == nil || a.suspects[rank] != 0:
+	case l.proposal == nil && l.promises[rank] == nil:
+		a.post(rank, Letter{Kind: Prepare, Ballot: l.ballot})
+	case l.proposal != nil && l.promises[rank] != nil && l.accepts>>rank&1 == 0:
+		a.post(rank, Letter{Kind: Propose, Ballot: l.ballot, Proposal: *l.proposal, Holders: l.holders})
+	}
 }
 
 // Forgive takes back suspicions that only others have voiced of members that this
@@ -191,10 +206,10 @@ func (a *Agreement) Forgive(now int64, reachable uint64) {
 	}
 	for r := range a.n {
 		if a.hearsay&reachable>>r&1 != 0 {
-			a.suspects[r] = 0
+			a.forgive(now, r)
+			a.remind(r)
 		}
 	}
-	a.hearsay &^= reachable
 	a.Step(now)
 }
 
@@ -468,8 +483,11 @@ func (a *Agreement) accept() {
 // begin starts an attempt with a ballot higher than any seen.
 func (a *Agreement) begin(now int64, alive uint64) {
 	b := makeBallot(max(a.highest, a.promised).round()+1, a.self)
+	if !a.promise(now, b) { // there is no higher one: it is for others to lead
+		a.retryAt = Never
+		return
+	}
 	a.highest = b
-	a.promise(now, b)
 	a.lead = &lead{ballot: b, since: now, promises: make([]*Letter, a.n)}
 	own := a.answer(b)
 	a.lead.promises[a.self] = &own
@@ -496,11 +514,9 @@ func (a *Agreement) progress(now int64, alive uint64) {
 	if l = a.lead; l == nil || l.proposal == nil {
 		return
 	}
-	for _, h := range l.holders {
-		if alive>>h&1 == 0 { // what it alone held may be lost: ask anew what there is
-			a.begin(now, alive)
-			return
-		}
+	if a.hopeless(alive) {
+		a.begin(now, alive)
+		return
 	}
 	waiting := alive & l.answered() &^ l.accepts
 	if a.rules.Flaws.Has(flaw.InstallsAlone) && l.accepts>>a.self&1 != 0 {
@@ -515,6 +531,19 @@ func (a *Agreement) progress(now int64, alive uint64) {
 			a.post(r, Letter{Kind: Install, Proposal: *l.proposal, Holders: l.holders})
 		}
 	}
+}
+
+// hopeless tells whether the attempt must be given up for another: a holder is
+// suspected, and what it alone held may be lost; or too few of those who were asked
+// are left, though others that have come back would do.
+func (a *Agreement) hopeless(alive uint64) bool {
+	l := a.lead
+	for _, h := range l.holders {
+		if alive>>h&1 == 0 {
+			return true
+		}
+	}
+	return !a.Quorum(l.accepts | alive&l.answered())
 }
 
 // patience is how many timeouts a member may take to fetch a cut.

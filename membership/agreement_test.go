@@ -350,6 +350,108 @@ func TestUnansweringMembersAreSuspected(t *testing.T) {
 	}
 }
 
+// apart cuts all of three off from each other, for a long time.
+func (y *story) apart() {
+	y.t.Helper()
+	for _, pair := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
+		y.do('p', pair[0], pair[1])
+	}
+	y.quiet()
+	for range 10 {
+		for r := range 3 {
+			y.do('t', r, r)
+		}
+	}
+}
+
+// quick wants these to have decided, in at most this many steps, none of them that
+// time passes.
+func (y *story) quick(steps int, by ...int) {
+	y.t.Helper()
+	before := len(y.path)
+	y.quiet()
+	if k := len(y.path) - before; k > steps {
+		y.t.Errorf("it took %d steps, want at most %d:\n\t%s", k, steps, strings.Join(y.path[before:], "\n\t"))
+	}
+	for _, r := range by {
+		if a := y.w.nodes[r].a; !a.Over() {
+			y.t.Errorf("%d has not decided: %v", r, a)
+		}
+	}
+}
+
+// TestWhoComesBackIsWaitedFor: it could not answer in all the time that the view
+// was blocked.
+func TestWhoComesBackIsWaitedFor(t *testing.T) {
+	y := tell(t, rowsOf3, joinAt0)
+	y.apart()
+	y.do('h', 0, 1)
+	y.quick(16, 0, 1)
+}
+
+// TestWhoComesBackIsAskedToAcceptAgain what it was asked to before.
+func TestWhoComesBackIsAskedToAcceptAgain(t *testing.T) {
+	y := tell(t, [][]uint64{{2, 1, 1}, {2, 1, 0}, {1, 0, 1}}, joinAt0)
+	y.proposed()
+	y.apart()
+	y.do('h', 0, 1)
+	y.quick(16, 0, 1)
+}
+
+// TestWhoIsForgivenIsAsked: it was not while it was suspected, and the time that
+// has passed since then is not held against it.
+func TestWhoIsForgivenIsAsked(t *testing.T) {
+	y := tell(t, rowsOf3, nil)
+	y.do('s', 1, 2)
+	y.brings(1, 0, Suspect)
+	y.do('c', 1, 1)
+	y.do('x', 1, 2)
+	y.do('l', 1, 2)
+	for len(y.w.links[3]) > 0 {
+		y.do('l', 1, 0)
+	}
+	if !y.w.nodes[0].a.Blocked() {
+		t.Fatal("not blocked")
+	}
+	y.do('t', 0, 0)
+	if a := y.w.nodes[0].a; a.Suspected(2) != 0 || a.lead == nil || a.lead.since != y.w.nodes[0].now {
+		t.Fatalf("not forgiven, or not for long: %v", a)
+	}
+	y.quick(16, 0, 2)
+}
+
+// TestAnAttemptWithTooFewIsGivenUp at once, when one who was not asked would do.
+func TestAnAttemptWithTooFewIsGivenUp(t *testing.T) {
+	t.Parallel()
+	v := View{Ring: 7, Num: 3, Members: make([]Member, 5)}
+	a := NewAgreement(Rules{Timeout: timeout}, v, 0, &plane{row: make([]uint64, 5)})
+	a.Suspect(0, 4, Silent)
+	for r := 1; r <= 3; r++ {
+		a.Receive(0, r, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 5)})
+	}
+	a.Suspect(0, 3, Crashed)
+	if a.lead.proposal == nil || a.lead.ballot.round() != 1 {
+		t.Fatalf("it has not proposed, or given up too soon: %v", a)
+	}
+	a.Suspect(0, 2, Crashed)
+	a.Reachable(0, 4)
+	if a.lead.proposal != nil || a.lead.ballot.round() != 2 {
+		t.Errorf("it waits for those who are gone: %v", a)
+	}
+}
+
+// TestBallotsEnd: after the last one there is none to lead with.
+func TestBallotsEnd(t *testing.T) {
+	t.Parallel()
+	_, w := newSearch(begin{rows: rowsOf3}, 0, 0)
+	a := w.nodes[0].a
+	a.promised = makeBallot(1<<56-1, 2)
+	a.Step(0)
+	if posts := a.Take(); a.lead != nil || len(posts) > 0 || a.Due() != Never {
+		t.Errorf("it leads: %v, sends %v, and is due at %d", a.lead != nil, posts, a.Due())
+	}
+}
+
 func TestQuorum(t *testing.T) {
 	for _, c := range []struct {
 		n     int
