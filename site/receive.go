@@ -74,12 +74,10 @@ func (s *Site) drop() {
 
 // Letter takes a letter from the process with this ID. A Blob in it is borrowed.
 func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
-	if s.out {
-		s.post(from, s.gone(l))
-		return
-	}
 	rank := s.view.Rank(from)
 	switch {
+	case s.out:
+		s.tell(from, l)
 	case l.Kind == membership.Gone:
 		// The ring has gone on without this member, whoever decided that.
 		// If it knows what was decided and holds the cut, it ends the view as all do.
@@ -94,19 +92,24 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 		s.agreement.Receive(now, rank, l)
 	case l.Num == s.view.Num+1 && len(s.soon) < maxSoon && l.Kind != membership.State:
 		s.soon = append(s.soon, soon{from, l})
-	case l.View == s.last.View && s.last.Kind != 0:
-		if l.Kind != membership.Install && l.Kind != membership.Accepted {
-			s.post(from, s.last) // it has missed the decision
-		}
-	case l.Num < s.view.Num && rank < 0:
-		s.post(from, s.gone(l))
+	default:
+		s.tell(from, l)
 	}
 	s.collect()
 }
 
-// gone answers a letter about a view that is over, for its sender.
-func (s *Site) gone(l membership.Letter) membership.Letter {
-	return membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Text: "the ring has gone on without this member"}
+// tell answers a letter about a view that is over. Who is out knows only what it
+// was out by: of the others in its last view, it cannot tell who else is.
+func (s *Site) tell(from uint64, l membership.Letter) {
+	switch {
+	case l.Kind == membership.Gone: // nobody says that of a view that it is in
+	case l.View == s.last.View && s.last.Kind != 0:
+		if l.Kind != membership.Install && l.Kind != membership.Accepted {
+			s.post(from, s.last) // it has missed the decision
+		}
+	case l.Num < s.view.Num && s.view.Rank(from) < 0:
+		s.post(from, membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Text: "the ring has gone on without this member"})
+	}
 }
 
 // Connected tells that there is a connection with the process with this ID.

@@ -72,7 +72,7 @@ type Site struct {
 	previous  *core.Machine // of the view before, to repair what others lack of it; nil: nobody does
 	before    membership.View
 	agreement *membership.Agreement
-	last      membership.Letter // the Install by which this view came; Kind 0 in the first
+	last      membership.Letter // the Install by which this view came, or by which this member is out; Kind 0: none is known
 	leaving   bool              // has asked for a view without itself
 	out       bool              // not a member any more
 	lost      bool              // ... and others decided so without this member
@@ -285,6 +285,9 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
 	c.Discarded = s.machine.Stats().Discarded
 	s.dropPrevious()
+	if !s.lost {
+		s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
+	}
 	if c.Out {
 		s.machine.Release()
 		if !s.lost {
@@ -295,7 +298,6 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 		sink.View(c)
 		return
 	}
-	s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
 	s.machine.Recycle()
 	s.previous, s.before = s.machine, s.view
 	if s.enter(now, p.Next) != nil { // a leader that lies: nobody can be in this view

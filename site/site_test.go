@@ -1,7 +1,9 @@
 package site
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"cohort/core"
@@ -110,6 +112,79 @@ func TestAnImpossibleViewIsNotEntered(t *testing.T) {
 	turn(ms, s, &p, nil)
 	if !s.Out() || len(p.changes) != 1 || !p.changes[0].Out {
 		t.Errorf("out %v, changes %+v", s.Out(), p.changes)
+	}
+}
+
+// install is the decision that these go on, alone.
+func install(v membership.View, ids ...uint64) membership.Letter {
+	next, gone := v, []membership.Departure(nil)
+	next.Num, next.Members = v.Num+1, nil
+	for r, m := range v.Members {
+		if slices.Contains(ids, m.ID) {
+			next.Members = append(next.Members, m)
+		} else {
+			gone = append(gone, membership.Departure{Rank: r, Reason: membership.Silent})
+		}
+	}
+	cut := make([]uint64, len(v.Members))
+	return membership.Letter{
+		Kind: membership.Install, View: v.Key(), Num: v.Num,
+		Proposal: membership.Proposal{Next: next, Cut: cut, Gone: gone}, Holders: make([]uint8, len(cut)),
+	}
+}
+
+// TestTheExpelledDoNotExpel: one who stays, and has not heard that yet, hears from
+// one who does not what was decided, and no more.
+func TestTheExpelledDoNotExpel(t *testing.T) {
+	v := viewOf(3)
+	b, c := newSite(t, v, 2), newSite(t, v, 3)
+	var pb, pc program
+	c.Letter(ms, 1, install(v, 1, 2))
+	turn(ms, c, &pc, nil)
+	if !c.Out() {
+		t.Fatal("not expelled")
+	}
+	c.Letter(2*ms, 2, membership.Letter{Kind: membership.Suspect, View: v.Key(), Num: v.Num})
+	for _, l := range c.Letters() {
+		b.Letter(3*ms, 3, l.Letter)
+	}
+	turn(3*ms, b, &pb, nil)
+	if b.Out() || b.View().Num != 2 {
+		t.Errorf("one who stays is in view %d, out %v", b.View().Num, b.Out())
+	}
+}
+
+// TestWhoIsToldThatItIsGone, by one who is out itself.
+func TestWhoIsToldThatItIsGone(t *testing.T) {
+	v := install(viewOf(3), 1, 2).Proposal.Next
+	ask := func(v membership.View) membership.Letter {
+		return membership.Letter{Kind: membership.Suspect, View: v.Key(), Num: v.Num}
+	}
+	for name, out := range map[string]membership.Letter{
+		"by a decision that it knows": install(v, 1),
+		"by hearsay":                  {Kind: membership.Gone, View: v.Key(), Num: v.Num},
+	} {
+		s := newSite(t, v, 2)
+		var p program
+		s.Letter(ms, 1, out)
+		turn(ms, s, &p, nil)
+		if !s.Out() {
+			t.Fatalf("%s: not out", name)
+		}
+		s.Letter(2*ms, 1, ask(v))
+		s.Letter(2*ms, 3, ask(viewOf(3)))
+		s.Letter(2*ms, 3, membership.Letter{Kind: membership.Gone, View: viewOf(3).Key(), Num: 1})
+		var told []string
+		for _, l := range s.Letters() {
+			told = append(told, fmt.Sprint(l.To, " ", l.Kind))
+		}
+		want := []string{"1 Install", "3 Gone"}
+		if out.Kind == membership.Gone {
+			want = want[1:]
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: it tells %v, want %v", name, told, want)
+		}
 	}
 }
 
