@@ -694,7 +694,7 @@ func (w *world) unwell() string {
 	var v *view
 	for _, p := range w.all {
 		switch {
-		case p.dead:
+		case p.dead || w.forlorn(p):
 			continue
 		case p.site == nil || p.in == nil:
 			return fmt.Sprintf("%v is not in a view", p)
@@ -713,7 +713,7 @@ func (w *world) unwell() string {
 	}
 	alive := 0
 	for _, p := range w.all {
-		if p.dead {
+		if p.dead || w.forlorn(p) {
 			continue
 		}
 		alive++
@@ -727,6 +727,20 @@ func (w *world) unwell() string {
 		return fmt.Sprintf("view %d has %d members, %d are alive", v.Num, len(v.Members), alive)
 	}
 	return ""
+}
+
+// forlorn tells whether p is blocked in a view that others went on from of whom
+// nobody is left: only discovery, which is not part of a site, can tell it so.
+func (w *world) forlorn(p *process) bool {
+	if p.site == nil || !p.site.Blocked() || len(p.in.next) == 0 {
+		return false
+	}
+	for _, m := range p.in.Members {
+		if q := w.ids[m.ID]; q.id == m.ID && !q.dead && q.in != p.in {
+			return false
+		}
+	}
+	return true
 }
 
 // hopeless tells whether too few have survived of the last view that anybody alive
