@@ -303,6 +303,13 @@ func (a *Agreement) Receive(now int64, from int, l Letter) {
 	a.Step(now)
 }
 
+// Learn takes an Install from one who is not a member of this view but of the next.
+func (a *Agreement) Learn(now int64, l Letter) {
+	if l.Kind == Install && a.fits(l) {
+		a.install(now, l)
+	}
+}
+
 // maxRound bounds the rounds that are believed, far from where they would overflow.
 const maxRound = 1 << 48
 

@@ -1,6 +1,8 @@
 package site
 
 import (
+	"slices"
+
 	"cohort/membership"
 	"cohort/slab"
 	"cohort/wire"
@@ -81,7 +83,7 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 	case l.Kind == membership.Gone:
 		// The ring has gone on without this member, whoever decided that.
 		// If it knows what was decided and holds the cut, it ends the view as all do.
-		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && rank >= 0 {
+		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && (rank >= 0 || s.met(from)) {
 			s.lost = true
 		}
 	case l.View == s.key && rank >= 0:
@@ -90,12 +92,33 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 			s.agreement.Reachable(now, rank) // the link has healed
 		}
 		s.agreement.Receive(now, rank, l)
-	case l.Num == s.view.Num+1 && len(s.soon) < maxSoon && l.Kind != membership.State:
-		s.soon = append(s.soon, soon{from, l})
+	case l.View == s.key && l.Kind == membership.Install && s.met(from):
+		s.agreement.Learn(now, l)
+	case l.Num == s.view.Num+1 && l.Kind != membership.State:
+		s.ahead(from, l)
+	case l.Kind == membership.Install && s.last.Kind == 0 && l.Proposal.Next.Key() == s.key:
+		s.last = l // this member has joined by it
 	default:
 		s.tell(from, l)
 	}
 	s.collect()
+}
+
+// ahead keeps a letter about the next view, and asks what that is: all who could
+// have told may have crashed, and left those who joined.
+func (s *Site) ahead(from uint64, l membership.Letter) {
+	if !s.agreement.Over() {
+		s.post(from, membership.Letter{Kind: membership.Suspect, View: s.key, Num: s.view.Num})
+	}
+	if len(s.soon) < maxSoon {
+		s.soon = append(s.soon, soon{from, l})
+	}
+}
+
+// met tells whether this process has written about the next view, which this
+// member was in, then: members write to each other only.
+func (s *Site) met(id uint64) bool {
+	return slices.ContainsFunc(s.soon, func(p soon) bool { return p.from == id })
 }
 
 // tell answers a letter about a view that is over. Who is out knows only what it

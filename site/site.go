@@ -87,7 +87,8 @@ type Site struct {
 }
 
 // New returns the site of the member self of view v. A view that it joins, or one
-// that has just formed, makes no difference. The error is core.New's.
+// that has just formed, makes no difference; but who joins hands the Install to
+// Letter too, to be able to tell those who have missed it. The error is core.New's.
 func New(now int64, cfg Config, v membership.View, self uint64, pool *slab.Pool) (*Site, error) {
 	cfg.Core.Heartbeat = cfg.Rules.Timeout / 4
 	cfg.Core.Flaws = cfg.Rules.Flaws

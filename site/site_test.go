@@ -188,6 +188,54 @@ func TestWhoIsToldThatItIsGone(t *testing.T) {
 	}
 }
 
+// TestWhoJoinedTellsTheDecision, if all who stay and know of it have crashed; or
+// that the ring has gone on, if it has since.
+func TestWhoJoinedTellsTheDecision(t *testing.T) {
+	for _, further := range []bool{false, true} {
+		v := viewOf(2)
+		decision := install(v, 1, 2)
+		next := viewOf(3)
+		next.Num, next.Members[2].Joined = 2, 2
+		decision.Proposal.Next = next
+		b, c := newSite(t, v, 2), newSite(t, next, 3)
+		both := map[uint64]*Site{2: b, 3: c}
+		var pb, pc program
+		b.Disconnected(ms, 1)
+		turn(ms, b, &pb, nil)
+		c.Letter(ms, 1, decision)
+		if further {
+			c.Letter(ms, 1, install(next, 3))
+		}
+		c.Disconnected(2*ms, 1)
+		for i := range int64(4) {
+			turn((2+i)*ms, c, &pc, both)
+			turn((2+i)*ms, b, &pb, both)
+		}
+		if further {
+			b.Letter(7*ms, 3, membership.Letter{Kind: membership.Suspect, View: next.Key(), Num: 2}) // it was on its way
+			turn(7*ms, b, &pb, both)
+			turn(7*ms, c, &pc, both)
+			turn(7*ms, b, &pb, both)
+		}
+		if b.Out() != further || !further && b.View().Num < 2 {
+			t.Errorf("gone further %v: the one who was blocked is in view %d, out %v", further, b.View().Num, b.Out())
+		}
+	}
+}
+
+// TestOthersCannotSayThatItIsGone: who has never been in a view with this member.
+func TestOthersCannotSayThatItIsGone(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	var p program
+	s.Letter(ms, 9, membership.Letter{Kind: membership.Gone, View: v.Key(), Num: 1})
+	s.Letter(ms, 1, membership.Letter{Kind: membership.Gone, View: v.Key() + 1, Num: 1})
+	turn(ms, s, &p, nil)
+	if s.Out() {
+		t.Error("it is out")
+	}
+}
+
 // FuzzLetters: whatever comes over the control plane, nothing panics or hangs.
 func FuzzLetters(f *testing.F) {
 	v := viewOf(3)

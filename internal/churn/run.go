@@ -432,6 +432,7 @@ func (q *process) read(from uint64, body []byte) {
 		w.say("%v enters view %d", q, l.Proposal.Next.Num)
 		w.res.Entered++
 		q.enter(l.Proposal.Next)
+		q.site.Letter(w.now, from, l)
 		for _, c := range w.all {
 			if q.conns[c] {
 				q.site.Connected(w.now, c.id)
