@@ -36,6 +36,7 @@ type Result struct {
 	Blocked, Expelled  int // times that a process was
 	Left, Entered      int
 	Stuck              bool  // too few survived for anybody to go on
+	Views              int   // that processes are in at the end: one, unless Lone
 	Time               int64 // virtual ns
 }
 
@@ -113,7 +114,7 @@ type cut struct {
 
 // Run runs a scenario to its end or to the first violation. trace may be nil.
 func Run(s Scenario, flaws flaw.Set, trace io.Writer) (res Result) {
-	w := &world{s: s, flaws: flaws, now: started, ids: map[uint64]*process{}, h: newHistory(), trace: trace}
+	w := &world{s: s, flaws: flaws, now: started, ids: map[uint64]*process{}, h: newHistory(s.Lone), trace: trace}
 	w.dice = dice{rand.New(rand.NewPCG(s.Seed, 7))}
 	defer func() {
 		if r := recover(); r != nil {
@@ -202,7 +203,7 @@ func (p *process) enter(v membership.View) {
 	w := p.w
 	s, err := site.New(w.now, site.Config{
 		Core:  core.Config{HoldLimit: 1 << 20},
-		Rules: membership.Rules{Timeout: w.s.Timeout, Flaws: w.flaws},
+		Rules: membership.Rules{Timeout: w.s.Timeout, Lone: w.s.Lone, Flaws: w.flaws},
 	}, v, p.id, p.pool)
 	if err != nil {
 		w.h.fail("NoPanic", "%v cannot enter view %d: %v", p, v.Num, err)
@@ -688,11 +689,11 @@ func (w *world) run() {
 	}
 }
 
-// unwell says what is still missing: all who run are to be in one view, with
-// nothing left to deliver. A run that too few survived is well when all who are
-// left know that.
+// unwell says what is still missing: all who run are to be in one view, or each in
+// one with all others of it if they may go on alone, with nothing left to deliver. A
+// run that too few survived is well when all who are left know that.
 func (w *world) unwell() string {
-	var v *view
+	in := map[*view]int{}
 	for _, p := range w.all {
 		switch {
 		case p.dead || w.forlorn(p):
@@ -701,32 +702,24 @@ func (w *world) unwell() string {
 			return fmt.Sprintf("%v is not in a view", p)
 		case p.leaving:
 			return fmt.Sprintf("%v has not left", p)
-		case v != nil && v != p.in:
-			return fmt.Sprintf("%v is in view %d, another in view %d (%v)", p, p.in.Num, v.Num, p.site)
-		}
-		v = p.in
-		if len(p.waiting) > 0 {
+		case len(in) > 0 && in[p.in] == 0 && !w.s.Lone:
+			return fmt.Sprintf("%v is in view %d, others in another (%v)", p, p.in.Num, p.site)
+		case len(p.waiting) > 0:
 			return fmt.Sprintf("%v has %d messages to send, blocked %v", p, len(p.waiting), p.site.Blocked())
 		}
-	}
-	if v == nil {
-		return ""
-	}
-	alive := 0
-	for _, p := range w.all {
-		if p.dead || w.forlorn(p) {
-			continue
-		}
-		alive++
-		for from, list := range v.sent {
-			if k := v.logs[p].counts[from]; k < len(list) {
+		in[p.in]++
+		for from, list := range p.in.sent {
+			if k := p.in.logs[p].counts[from]; k < len(list) {
 				return fmt.Sprintf("%v has delivered %d of %d messages of %v", p, k, len(list), from)
 			}
 		}
 	}
-	if alive < len(v.Members) {
-		return fmt.Sprintf("view %d has %d members, %d are alive", v.Num, len(v.Members), alive)
+	for v, alive := range in {
+		if alive < len(v.Members) {
+			return fmt.Sprintf("view %d has %d members, %d are alive", v.Num, len(v.Members), alive)
+		}
 	}
+	w.res.Views = len(in)
 	return ""
 }
 
