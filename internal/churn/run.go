@@ -490,7 +490,10 @@ func (p *process) Deliver(d *core.Delivery) bool {
 
 // View takes a change from p's site.
 func (p *process) View(c site.Change) {
-	w := p.w
+	w, key := p.w, c.Next.Key()
+	if w.s.Lone && len(c.Next.Members) == 0 {
+		key = p.id // it may have left alone, and others too
+	}
 	switch {
 	case c.Blocked:
 		w.say("%v is blocked in view %d", p, c.Old.Num)
@@ -499,7 +502,7 @@ func (p *process) View(c site.Change) {
 		w.say("%v is out of view %d, next %d, gone %v", p, c.Old.Num, c.Next.Num, c.Gone)
 		if c.Why == membership.Left {
 			w.res.Left++
-			w.h.leave(p, c.Next.Key())
+			w.h.leave(p, key)
 		} else {
 			w.res.Expelled++
 		}
@@ -507,7 +510,7 @@ func (p *process) View(c site.Change) {
 	default:
 		w.say("%v goes to view %d of %d, gone %v", p, c.Next.Num, len(c.Next.Members), c.Gone)
 		w.res.Discarded += c.Discarded
-		w.h.leave(p, c.Next.Key())
+		w.h.leave(p, key)
 		w.h.install(p, c.Next)
 		id := p.id
 		w.at(w.now, func() {
@@ -740,6 +743,9 @@ func (w *world) forlorn(p *process) bool {
 // hopeless tells whether too few have survived of the last view that anybody alive
 // was in: then nobody may go on, and nobody can be blamed.
 func (w *world) hopeless() bool {
+	if w.s.Lone {
+		return len(w.running()) == 0 // the last one has left
+	}
 	var last *view
 	for _, v := range w.h.views {
 		for p := range v.logs {
