@@ -213,9 +213,10 @@ func (a *Agreement) Forgive(now int64, reachable uint64) {
 	a.Step(now)
 }
 
-// Join asks that m be in the next view. Asking again does nothing.
+// Join asks that m be in the next view. Asking again does nothing, nor for one that
+// is in this view.
 func (a *Agreement) Join(m Member) {
-	if !slices.ContainsFunc(a.joins, func(j Member) bool { return j.ID == m.ID }) {
+	if a.view.Rank(m.ID) < 0 && !slices.ContainsFunc(a.joins, func(j Member) bool { return j.ID == m.ID }) {
 		a.joins = append(a.joins, m)
 	}
 }
@@ -356,6 +357,7 @@ func (a *Agreement) hear(from int, list []Departure) {
 	if a.suspects[from] != 0 {
 		return
 	}
+	a.accused = a.accused || len(list) == 0 // it has stopped, and suspects nobody any more
 	for _, d := range list {
 		if d.Rank == a.self { // it has stopped; if it cannot go on without this member, it does with this letter
 			a.accused = true
@@ -373,7 +375,7 @@ func (a *Agreement) leads(b Ballot) bool { return a.lead != nil && a.lead.ballot
 // prepare answers a leader: from now on this member takes part in no lower ballot,
 // and holds what its row says and no more until it knows a cut.
 func (a *Agreement) prepare(now int64, from int, b Ballot) {
-	if a.suspects[from] != 0 && !a.blocked || b.Rank() != from {
+	if a.suspects[from] != 0 || b.Rank() != from {
 		return
 	}
 	if !a.promise(now, b) {
@@ -415,17 +417,14 @@ func (a *Agreement) rejected(now int64, b Ballot) {
 	}
 }
 
-// consider begins to fetch what is proposed; see Step for what follows.
+// consider begins to fetch what is proposed; see Step for what follows. What has
+// been accepted already is accepted again, since the leader has not heard that.
 func (a *Agreement) consider(now int64, from int, l Letter) {
 	if l.Ballot.Rank() != from {
 		return
 	}
 	if !a.promise(now, l.Ballot) {
 		a.post(from, Letter{Kind: Reject, Ballot: a.promised})
-		return
-	}
-	if a.accepted != nil && a.acceptAt == l.Ballot {
-		a.post(from, Letter{Kind: Accepted, Ballot: l.Ballot})
 		return
 	}
 	a.pending, a.pendingAt = &l.Proposal, l.Ballot
@@ -470,7 +469,7 @@ func (a *Agreement) Step(now int64) {
 
 // due tells whether the view has to end.
 func (a *Agreement) due() bool {
-	return a.data.Frozen() || a.accused || a.promised != 0 || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
+	return a.data.Frozen() || a.accused || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
 		slices.ContainsFunc(a.suspects, func(r Reason) bool { return r != 0 })
 }
 
@@ -576,7 +575,7 @@ func (a *Agreement) overdue(now, limit int64, missing uint64) {
 			return // that has called Step
 		}
 	}
-	a.begin(now, a.alive()) // too few of those who had answered are left, or this member itself lacks something
+	a.begin(now, a.alive()) // this member itself lacks something: others may have it
 }
 
 // propose adopts what may have been chosen before, or else makes a proposal: a

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -261,6 +262,7 @@ func TestJoin(t *testing.T) {
 		as[0].Join(person(9, -5))
 		as[0].Join(person(9, -5))
 		as[0].Join(person(8, -6))
+		as[0].Join(person(2, 2))
 		as[0].Withdraw(8)
 	})
 	p := y.ends(0, 1, 2)
@@ -312,6 +314,11 @@ func TestTheLowerBallotIsRejected(t *testing.T) {
 	if a.lead == nil || a.lead.ballot != makeBallot(8, 0) {
 		t.Errorf("the next attempt is %+v, want ballot 8.0", a.lead)
 	}
+	b := alone(1, 3)
+	b.Suspect(0, 0, Crashed)
+	if b.Receive(0, 2, Letter{Kind: Reject, Ballot: makeBallot(7, 2)}); b.lead != nil || b.Due() != timeout/4 {
+		t.Errorf("the next in rank leads: %v; its next attempt is due at %d, want %d", b.lead != nil, b.Due(), timeout/4)
+	}
 }
 
 // TestOnlyThisBallotCounts: who accepted an earlier proposal has not accepted this.
@@ -347,6 +354,13 @@ func TestUnansweringMembersAreSuspected(t *testing.T) {
 	}
 	if a.lead == nil || a.lead.proposal == nil || a.Due() != timeout+1+8*timeout+1 {
 		t.Errorf("it has not proposed, or is due at %d", a.Due())
+	}
+	due := a.Due()
+	if a.Step(due - 1); a.Suspected(2) != 0 {
+		t.Error("suspected while it may be fetching")
+	}
+	if a.Step(due); a.Suspected(2) != Unanswering {
+		t.Error("not suspected though it does not accept")
 	}
 }
 
@@ -423,8 +437,7 @@ func TestWhoIsForgivenIsAsked(t *testing.T) {
 // TestAnAttemptWithTooFewIsGivenUp at once, when one who was not asked would do.
 func TestAnAttemptWithTooFewIsGivenUp(t *testing.T) {
 	t.Parallel()
-	v := View{Ring: 7, Num: 3, Members: make([]Member, 5)}
-	a := NewAgreement(Rules{Timeout: timeout}, v, 0, &plane{row: make([]uint64, 5)})
+	a := alone(0, 5)
 	a.Suspect(0, 4, Silent)
 	for r := 1; r <= 3; r++ {
 		a.Receive(0, r, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 5)})
@@ -440,6 +453,178 @@ func TestAnAttemptWithTooFewIsGivenUp(t *testing.T) {
 	}
 }
 
+// alone returns the agreement of one member of n, in which everybody holds nothing.
+func alone(self, n int) *Agreement {
+	v := View{Ring: 7, Num: 3}
+	for r := range n {
+		v.Members = append(v.Members, person(uint64(r+1), int64(r)))
+	}
+	return NewAgreement(Rules{Timeout: timeout}, v, self, &plane{row: make([]uint64, n)})
+}
+
+// sent returns the letters that a has to send, as "receiver kind".
+func sent(a *Agreement) (list []string) {
+	for _, p := range a.Take() {
+		list = append(list, fmt.Sprint(p.To, " ", p.Kind))
+	}
+	return list
+}
+
+func suspicion(why Reason, ranks ...int) Letter {
+	l := Letter{Kind: Suspect}
+	for _, r := range ranks {
+		l.Suspicions = append(l.Suspicions, Departure{r, why})
+	}
+	return l
+}
+
+// TestWhatIsForgiven: what others said, and only by one who is blocked.
+func TestWhatIsForgiven(t *testing.T) {
+	t.Parallel()
+	a := alone(4, 5)
+	a.Receive(0, 3, suspicion(Silent, 1, 2))
+	a.Forgive(0, 0b00110)
+	if a.Blocked() || a.Suspected(1) == 0 {
+		t.Fatalf("it forgives, or is blocked: %v", a)
+	}
+	a.Suspect(0, 1, Crashed)
+	a.Receive(0, 3, suspicion(Silent, 0, 1))
+	if a.Suspected(1) != Crashed {
+		t.Errorf("it trusts others more than itself: %v", a)
+	}
+	if a.Forgive(0, 0b01010); !a.Blocked() || a.Suspected(1) == 0 {
+		t.Errorf("it forgives what it has seen itself: %v", a)
+	}
+	a.Take()
+	if a.Forgive(0, 0b00001); a.Blocked() || a.Suspected(0) != 0 || a.Suspected(2) == 0 {
+		t.Errorf("it forgives others than those it reaches: %v", a)
+	}
+	a.Suspect(0, 3, Crashed)
+	if a.Take(); !a.Blocked() {
+		t.Fatalf("not blocked: %v", a)
+	}
+	if a.Forgive(0, 0b00001); len(a.Take()) > 0 {
+		t.Error("it forgives what it has forgiven")
+	}
+}
+
+// TestWhoHasStoppedGoesOn: a member that was blocked, and has forgiven everybody,
+// leads to a next view, since its data plane stands still for good.
+func TestWhoHasStoppedGoesOn(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 5)
+	a.Receive(0, 4, suspicion(Silent, 1, 2, 3))
+	if !a.Blocked() || a.promised != 0 {
+		t.Fatalf("not blocked, or it has led: %v", a)
+	}
+	a.Take()
+	a.Forgive(0, 0b01110)
+	if got := sent(a); !slices.Equal(got, []string{"1 Prepare", "2 Prepare", "3 Prepare", "4 Prepare"}) {
+		t.Errorf("it sends %v", got)
+	}
+}
+
+// TestTheLeaderHearsThatOneHasStopped, though that one suspects nobody any more.
+func TestTheLeaderHearsThatOneHasStopped(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 2)
+	if a.Receive(0, 1, Letter{Kind: Suspect}); !slices.Equal(sent(a), []string{"1 Prepare"}) {
+		t.Errorf("it does not end the view: %v", a)
+	}
+}
+
+// TestWhoIsBackIsToldAndAsked what is suspected, or what the view is, if there is
+// reason to.
+func TestWhoIsBackIsToldAndAsked(t *testing.T) {
+	t.Parallel()
+	a := alone(2, 3)
+	if a.Reachable(0, 0); len(a.Take()) > 0 {
+		t.Error("it is told something where nothing has happened")
+	}
+	a.Suspect(0, 1, Crashed)
+	a.Take()
+	if a.Reachable(0, 0); !slices.Equal(sent(a), []string{"0 Suspect"}) || a.data.Frozen() {
+		t.Error("it is not told of the suspicion")
+	}
+	a = alone(1, 2)
+	a.Suspect(0, 0, Crashed)
+	a.Take()
+	if a.Reachable(0, 0); !slices.Equal(sent(a), []string{"0 Suspect"}) || a.Suspected(0) != 0 {
+		t.Error("it is not asked what the view is")
+	}
+}
+
+// TestASuspectDoesNotLead, for who suspects it.
+func TestASuspectDoesNotLead(t *testing.T) {
+	t.Parallel()
+	a := alone(2, 3)
+	a.Suspect(0, 0, Silent)
+	a.Take()
+	if a.Receive(0, 0, Letter{Kind: Prepare, Ballot: makeBallot(1, 0)}); a.promised != 0 || len(a.Take()) > 0 {
+		t.Errorf("it has promised: %v", a)
+	}
+}
+
+// TestAPromiseEndsTheOwnAttempt, and comes too late after the proposal.
+func TestAPromiseEndsTheOwnAttempt(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 3)
+	a.Suspect(0, 2, Silent)
+	a.Receive(0, 1, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 3)})
+	a.Receive(0, 2, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: []uint64{0, 0, 5}})
+	if a.lead.proposal == nil || a.lead.promises[2] != nil {
+		t.Errorf("it counts who was not asked for the proposal: %v", a)
+	}
+	if a.Receive(0, 1, Letter{Kind: Prepare, Ballot: makeBallot(2, 1)}); a.lead == nil || a.lead.ballot.round() != 3 {
+		t.Errorf("it goes on with the attempt: %v", a)
+	}
+}
+
+// TestAskedTwice a member still accepts, and accepts again.
+func TestAskedTwice(t *testing.T) {
+	t.Parallel()
+	_, w := newSearch(begin{rows: rowsOf3}, 0, 0)
+	x := w.nodes[2]
+	b := makeBallot(1, 0)
+	next := x.a.view
+	next.Num++
+	propose := Letter{Kind: Propose, Ballot: b, Proposal: Proposal{Next: next, Cut: []uint64{2, 1, 1}}, Holders: make([]uint8, 3)}
+	for _, l := range []Letter{{Kind: Prepare, Ballot: b}, propose, {Kind: Prepare, Ballot: b}} {
+		x.a.Receive(0, 0, l)
+	}
+	x.d.row = []uint64{2, 1, 1}
+	x.a.Take()
+	if x.a.Step(0); !slices.Equal(sent(x.a), []string{"0 Accepted"}) {
+		t.Errorf("it has not accepted: %v", x.a)
+	}
+	if x.a.Receive(0, 0, propose); !slices.Equal(sent(x.a), []string{"0 Accepted"}) {
+		t.Errorf("it has not accepted again: %v", x.a)
+	}
+}
+
+// TestADecisionStays, whatever comes later.
+func TestADecisionStays(t *testing.T) {
+	t.Parallel()
+	a := alone(1, 3)
+	next := a.view
+	next.Num++
+	l := Letter{Kind: Install, Proposal: Proposal{Next: next, Cut: make([]uint64, 3)}, Holders: make([]uint8, 3)}
+	a.Learn(0, l)
+	l.Proposal.Cut = []uint64{9, 9, 9}
+	a.Learn(0, l)
+	a.Receive(0, 0, l)
+	if p, ok := a.Decided(); !ok || p.Cut[0] != 0 {
+		t.Errorf("decided %v: %v", ok, p)
+	}
+	a = alone(1, 3)
+	if l.Proposal.Cut = nil; a.Over() {
+		t.Fatal("decided")
+	}
+	if a.Learn(0, l); a.Over() {
+		t.Error("it takes what cannot follow its view")
+	}
+}
+
 // TestBallotsEnd: after the last one there is none to lead with.
 func TestBallotsEnd(t *testing.T) {
 	t.Parallel()
@@ -449,6 +634,23 @@ func TestBallotsEnd(t *testing.T) {
 	a.Step(0)
 	if posts := a.Take(); a.lead != nil || len(posts) > 0 || a.Due() != Never {
 		t.Errorf("it leads: %v, sends %v, and is due at %d", a.lead != nil, posts, a.Due())
+	}
+}
+
+// TestALeaderThatCannotFetchAsksAnew: nobody else is to blame.
+func TestALeaderThatCannotFetchAsksAnew(t *testing.T) {
+	y := tell(t, rowsOf2, joinAt0)
+	y.brings(0, 1, Prepare)
+	y.brings(1, 0, Promise)
+	y.brings(0, 1, Propose)
+	y.do('f', 1, 1)
+	y.brings(1, 0, Accepted)
+	a := y.w.nodes[0].a
+	if a.Over() || a.lead.accepts != 0b10 {
+		t.Fatalf("it has accepted, or the other has not: %v", a)
+	}
+	if a.Step(a.Due()); a.lead == nil || a.lead.ballot.round() != 2 || a.Suspected(1) != 0 {
+		t.Errorf("it has not begun anew: %v", a)
 	}
 }
 
@@ -503,6 +705,7 @@ func TestImpossibleLettersAreDropped(t *testing.T) {
 	own := w.nodes[0].a.lead.ballot
 	for name, l := range map[string]Letter{
 		"suspicion of no rank":     {Kind: Suspect, Suspicions: []Departure{{3, Crashed}}},
+		"a round near the last":    {Kind: Reject, Ballot: makeBallot(maxRound+1, 0)},
 		"prepare of no rank":       {Kind: Prepare, Ballot: makeBallot(9, 3)},
 		"prepare for another":      {Kind: Prepare, Ballot: makeBallot(1, 2)},
 		"propose for another":      {Kind: Propose, Ballot: makeBallot(1, 2), Proposal: sound, Holders: holders},
