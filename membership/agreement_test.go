@@ -443,8 +443,8 @@ func TestAnAttemptWithTooFewIsGivenUp(t *testing.T) {
 		a.Receive(0, r, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 5)})
 	}
 	a.Suspect(0, 3, Crashed)
-	if a.lead.proposal == nil || a.lead.ballot.round() != 1 {
-		t.Fatalf("it has not proposed, or given up too soon: %v", a)
+	if a.lead.proposal == nil || a.lead.ballot.round() != 1 || slices.Contains(sent(a), "4 Propose") {
+		t.Fatalf("it has not proposed to those who answered, or given up too soon: %v", a)
 	}
 	a.Suspect(0, 2, Crashed)
 	a.Reachable(0, 4)

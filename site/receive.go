@@ -137,8 +137,8 @@ func (s *Site) tell(from uint64, l membership.Letter) {
 
 // Connected tells that there is a connection with the process with this ID.
 func (s *Site) Connected(now int64, id uint64) {
+	s.linked[id] = true
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
-		s.connected |= 1 << rank
 		s.vigil.from[rank].grace = now
 		s.agreement.Reachable(now, rank)
 		s.collect()
@@ -148,8 +148,8 @@ func (s *Site) Connected(now int64, id uint64) {
 // Disconnected tells that there is no connection any more: a process that is
 // killed is noticed by that at once.
 func (s *Site) Disconnected(now int64, id uint64) {
+	delete(s.linked, id)
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
-		s.connected &^= 1 << rank
 		s.agreement.Suspect(now, rank, membership.Crashed)
 		s.collect()
 	}

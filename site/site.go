@@ -78,12 +78,12 @@ type Site struct {
 	lost      bool              // ... and others decided so without this member
 	wasBlock  bool              // the program has been told that the view is blocked
 
-	connected uint64 // bit per rank
-	vigil     vigil
-	early     []early
-	soon      []soon
-	posts     []Post
-	outs      []Out
+	linked map[uint64]bool // to whom there is a connection: members, and who may become one
+	vigil  vigil
+	early  []early
+	soon   []soon
+	posts  []Post
+	outs   []Out
 }
 
 // New returns the site of the member self of view v. A view that it joins, or one
@@ -92,7 +92,7 @@ type Site struct {
 func New(now int64, cfg Config, v membership.View, self uint64, pool *slab.Pool) (*Site, error) {
 	cfg.Core.Heartbeat = cfg.Rules.Timeout / 4
 	cfg.Core.Flaws = cfg.Rules.Flaws
-	s := &Site{cfg: cfg, self: self, pool: pool}
+	s := &Site{cfg: cfg, self: self, pool: pool, linked: map[uint64]bool{}}
 	if v.Rank(self) < 0 {
 		return nil, fmt.Errorf("site: %016x is not a member of view %d", self, v.Num)
 	}
@@ -106,13 +106,7 @@ func (s *Site) enter(now int64, v membership.View) error {
 	if err != nil {
 		return err
 	}
-	connected := uint64(0)
-	for r, mem := range v.Members {
-		if old := s.view.Rank(mem.ID); old >= 0 && s.connected>>old&1 != 0 {
-			connected |= 1 << r
-		}
-	}
-	s.view, s.key, s.rank, s.machine, s.connected, s.wasBlock = v, v.Key(), rank, m, connected, false
+	s.view, s.key, s.rank, s.machine, s.wasBlock = v, v.Key(), rank, m, false
 	s.agreement = membership.NewAgreement(s.cfg.Rules, v, rank, m)
 	s.vigil = newVigil(now, len(v.Members))
 	if s.leaving {

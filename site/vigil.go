@@ -53,9 +53,19 @@ func (s *Site) watch(now int64) {
 		}
 		if s.machine.Frozen() {
 			s.agreement.Tell()
-			s.agreement.Forgive(now, s.connected)
+			s.agreement.Forgive(now, s.reachable())
 		}
 	}
+}
+
+// reachable returns to whom there is a connection, bit per rank.
+func (s *Site) reachable() (ranks uint64) {
+	for r, m := range s.view.Members {
+		if s.linked[m.ID] {
+			ranks |= 1 << r
+		}
+	}
+	return ranks
 }
 
 // fetchFor is how many timeouts one may take to fetch the rest of a view whose

@@ -741,28 +741,36 @@ func (w *world) forlorn(p *process) bool {
 }
 
 // hopeless tells whether too few have survived of the last view that anybody alive
-// was in: then nobody may go on, and nobody can be blamed.
+// was in, or of one after it, which only the dead had entered: then nobody may go on,
+// and nobody can be blamed.
 func (w *world) hopeless() bool {
 	if w.s.Lone {
 		return len(w.running()) == 0 // the last one has left
 	}
-	var last *view
+	last := uint64(0)
 	for _, v := range w.h.views {
 		for p := range v.logs {
-			if !p.dead && (last == nil || v.Num > last.Num) {
-				last = v
+			if !p.dead {
+				last = max(last, v.Num)
 			}
 		}
 	}
-	if last == nil {
-		return true
+	for _, v := range w.h.views {
+		if v.Num >= last && w.tooFew(v) {
+			return true
+		}
 	}
+	return false
+}
+
+// tooFew tells whether those who are left of a view are no quorum.
+func (w *world) tooFew(v *view) bool {
 	left, oldest := 0, false
-	for r, m := range last.Members {
-		if p := w.ids[m.ID]; !p.dead && (p.id == m.ID || last.logs[p] != nil) {
+	for r, m := range v.Members {
+		if p := w.ids[m.ID]; !p.dead && (p.id == m.ID || v.logs[p] != nil) {
 			left++
 			oldest = oldest || r == 0
 		}
 	}
-	return 2*left < len(last.Members) || 2*left == len(last.Members) && !oldest
+	return 2*left < len(v.Members) || 2*left == len(v.Members) && !oldest
 }
