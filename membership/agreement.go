@@ -672,9 +672,7 @@ func (a *Agreement) gone(answered uint64) (list []Departure) {
 		switch {
 		case a.dissolve:
 			why = Merged
-		case answered>>r&1 == 0 && why == 0:
-			why = Unanswering
-		case answered>>r&1 == 0:
+		case answered>>r&1 == 0: // and so it is suspected
 		case a.leaving>>r&1 != 0:
 			why = Left
 		default:

@@ -264,10 +264,11 @@ func TestJoin(t *testing.T) {
 		as[0].Join(person(8, -6))
 		as[0].Join(person(2, 2))
 		as[0].Withdraw(8)
+		as[0].Join(person(7, -7))
 	})
 	p := y.ends(0, 1, 2)
-	y.want(p, []uint64{2, 1, 1}, nil, 1, 2, 3, 9)
-	if joined := p.Next.Joined(); !slices.Equal(joined, []int{3}) {
+	y.want(p, []uint64{2, 1, 1}, nil, 1, 2, 3, 7, 9)
+	if joined := p.Next.Joined(); !slices.Equal(joined, []int{3, 4}) {
 		t.Errorf("ranks %v are said to be new", joined)
 	}
 }
@@ -432,6 +433,25 @@ func TestWhoIsForgivenIsAsked(t *testing.T) {
 		t.Fatalf("not forgiven, or not for long: %v", a)
 	}
 	y.quick(16, 0, 2)
+}
+
+// TestWhoHasTheCut: this member where it does, so that it does not depend on others;
+// else the oldest. And the ring stays as old as it is.
+func TestWhoHasTheCut(t *testing.T) {
+	t.Parallel()
+	a := alone(1, 4)
+	a.view.Founded = 5
+	a.data.(*plane).row = []uint64{3, 2, 0, 0}
+	a.Suspect(0, 0, Crashed)
+	a.Receive(0, 2, Letter{Kind: Promise, Ballot: makeBallot(1, 1), Row: []uint64{3, 2, 4, 1}})
+	a.Receive(0, 3, Letter{Kind: Promise, Ballot: makeBallot(1, 1), Row: []uint64{1, 2, 4, 2}})
+	p := a.lead.proposal
+	if p == nil || !slices.Equal(a.lead.holders, []uint8{1, 1, 2, 3}) || !slices.Equal(p.Cut, []uint64{3, 2, 4, 2}) {
+		t.Fatalf("proposal %+v, holders %v", p, a.lead.holders)
+	}
+	if !slices.Equal(p.Gone, []Departure{{0, Crashed}}) || p.Next.Founded != 5 {
+		t.Errorf("gone %v, founded %d", p.Gone, p.Next.Founded)
+	}
 }
 
 // TestAnAttemptWithTooFewIsGivenUp at once, when one who was not asked would do.
