@@ -651,6 +651,7 @@ func TestBallotsEnd(t *testing.T) {
 	_, w := newSearch(begin{rows: rowsOf3}, 0, 0)
 	a := w.nodes[0].a
 	a.promised = makeBallot(1<<56-1, 2)
+	a.Leave(1)
 	a.Step(0)
 	if posts := a.Take(); a.lead != nil || len(posts) > 0 || a.Due() != Never {
 		t.Errorf("it leads: %v, sends %v, and is due at %d", a.lead != nil, posts, a.Due())
