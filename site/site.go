@@ -138,16 +138,20 @@ func (s *Site) Leading() bool { return !s.out && s.agreement.Leader() == s.rank 
 // Admit asks that m be in the next view. It is for the leader, once m is connected
 // to all members.
 func (s *Site) Admit(now int64, m membership.Member) {
-	s.agreement.Join(m)
-	s.agreement.Step(now)
+	if !s.out {
+		s.agreement.Join(m)
+		s.agreement.Step(now)
+	}
 }
 
 // Leave asks for a next view without this member. Everything submitted before is
 // delivered first.
 func (s *Site) Leave(now int64) {
-	s.leaving = true
-	s.askToLeave()
-	s.agreement.Step(now)
+	if !s.out {
+		s.leaving = true
+		s.askToLeave()
+		s.agreement.Step(now)
+	}
 }
 
 // askToLeave tells the leader, whoever that is now.

@@ -174,6 +174,8 @@ func TestWhoIsToldThatItIsGone(t *testing.T) {
 		s.Letter(2*ms, 1, ask(v))
 		s.Letter(2*ms, 3, ask(viewOf(3)))
 		s.Letter(2*ms, 3, membership.Letter{Kind: membership.Gone, View: viewOf(3).Key(), Num: 1})
+		s.Leave(2 * ms) // what it did not know of when it asked
+		s.Admit(2*ms, joiner(3))
 		var told []string
 		for _, l := range s.Letters() {
 			told = append(told, fmt.Sprint(l.To, " ", l.Kind))
