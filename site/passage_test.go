@@ -291,6 +291,67 @@ func TestLeavingIsAskedForAgain(t *testing.T) {
 	}
 }
 
+// TestOneViewBeforeIsKept, and the one before that is given back.
+func TestOneViewBeforeIsKept(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	var p program
+	if _, done := s.Submit(0, core.Message{Level: order.FIFO, Size: 2}, []byte("hi")); !done {
+		t.Fatal("not taken")
+	}
+	turn(0, s, &p, nil)
+	if s.pool.Live() == 0 {
+		t.Fatal("nothing is kept")
+	}
+	decision := install(v, 1, 2)
+	decision.Proposal.Cut[1] = 1
+	for range 2 {
+		s.Letter(0, 1, decision)
+		turn(0, s, &p, nil)
+		decision = install(s.View(), 1, 2)
+	}
+	if s.View().Num != 3 || s.pool.Live() != 0 {
+		t.Errorf("in view %d, %d slots are kept", s.View().Num, s.pool.Live())
+	}
+}
+
+// TestWhoMergesDeliversAll before its ring ends.
+func TestWhoMergesDeliversAll(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	decision := install(v)
+	decision.Proposal.Cut[0] = 1
+	for i := range decision.Proposal.Gone {
+		decision.Proposal.Gone[i].Reason = membership.Merged
+	}
+	var p program
+	s.Letter(0, 1, decision)
+	if turn(0, s, &p, nil); s.Out() {
+		t.Error("it is out with a message missing")
+	}
+}
+
+// TestEachBlockIsTold once.
+func TestEachBlockIsTold(t *testing.T) {
+	s := newSite(t, viewOf(3), 2)
+	var p program
+	for range 2 {
+		s.Disconnected(0, 1)
+		s.Disconnected(0, 3)
+		turn(0, s, &p, nil)
+		turn(0, s, &p, nil)
+		s.Letter(0, 1, install(s.View(), 1, 2, 3))
+		turn(0, s, &p, nil)
+	}
+	var told []bool
+	for _, c := range p.changes {
+		told = append(told, c.Blocked)
+	}
+	if !slices.Equal(told, []bool{true, false, true, false}) {
+		t.Errorf("blocked in %v, want in every other", told)
+	}
+}
+
 // TestWhoJoinsIsWelcomed by one who stays.
 func TestWhoJoinsIsWelcomed(t *testing.T) {
 	v := viewOf(2)
@@ -321,6 +382,56 @@ func TestWhoCannotFetchItsLastView(t *testing.T) {
 	}
 	if len(p.changes) != 1 || !p.changes[0].Out || p.changes[0].Why != 0 {
 		t.Errorf("changes %+v, want to be out, and not to have left", p.changes)
+	}
+}
+
+// busy is a program that takes no message while it is.
+type busy struct {
+	program
+	now bool
+}
+
+func (p *busy) Deliver(d *core.Delivery) bool { return !p.now && p.program.Deliver(d) }
+
+// TestASlowProgramStillLeaves with all that its last view had.
+func TestASlowProgramStillLeaves(t *testing.T) {
+	v := viewOf(3)
+	s := newSite(t, v, 3)
+	if _, done := s.Submit(0, core.Message{Level: order.FIFO, Size: 2}, []byte("hi")); !done {
+		t.Fatal("not taken")
+	}
+	decision := install(v, 1, 2)
+	decision.Proposal.Gone[0].Reason, decision.Proposal.Cut[2] = membership.Left, 1
+	p := busy{now: true}
+	for i := range int64(200) {
+		p.now = i < 198
+		now := i * 10 * ms
+		s.Flush(now)
+		s.Output()
+		s.Recycle()
+		if i == 1 {
+			s.Letter(now, 1, decision)
+		}
+		s.Deliver(now, &p, 100)
+	}
+	if p.delivered != 1 || len(p.changes) != 1 || p.changes[0].Why != membership.Left {
+		t.Errorf("delivered %d, changes %+v", p.delivered, p.changes)
+	}
+}
+
+// TestTheDeafAreSuspected, who live and do not hear.
+func TestTheDeafAreSuspected(t *testing.T) {
+	r := newRing(t, viewOf(2))
+	r.lost = func(from, _ uint64) bool { return from == 1 }
+	r.held = func(from, _ uint64, _ membership.LetterKind) bool { return from == 2 }
+	r.send(1)
+	r.pass(deafFor * 100 * ms)
+	if len(r.programs[1].changes) != 0 {
+		t.Fatalf("too soon: %+v", r.programs[1].changes)
+	}
+	r.pass(50 * ms)
+	if c := r.programs[1].changes; len(c) != 1 || len(c[0].Gone) != 1 || c[0].Gone[0].Reason != membership.Deaf {
+		t.Errorf("changes %+v", c)
 	}
 }
 
