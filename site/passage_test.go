@@ -8,6 +8,7 @@ import (
 	"cohort/core"
 	"cohort/membership"
 	"cohort/order"
+	"cohort/slab"
 )
 
 // ring is sites and what is between them.
@@ -18,6 +19,7 @@ type ring struct {
 	programs map[uint64]*program
 	lost     func(from, to uint64) bool                          // packets
 	held     func(from, to uint64, k membership.LetterKind) bool // letters
+	idle     uint64                                              // whose program takes nothing
 	last     []byte                                              // packet that was sent
 }
 
@@ -57,7 +59,9 @@ func (r *ring) turn(id uint64) {
 		}
 	}
 	s.Recycle()
-	s.Deliver(r.now, r.programs[id], 100)
+	if id != r.idle {
+		s.Deliver(r.now, r.programs[id], 100)
+	}
 	for _, l := range s.Letters() {
 		if to := r.sites[l.To]; to != nil && !r.held(id, l.To, l.Kind) {
 			to.Letter(r.now, id, l.Letter)
@@ -416,6 +420,41 @@ func TestASlowProgramStillLeaves(t *testing.T) {
 	}
 	if p.delivered != 1 || len(p.changes) != 1 || p.changes[0].Why != membership.Left {
 		t.Errorf("delivered %d, changes %+v", p.delivered, p.changes)
+	}
+}
+
+// TestTheSlowAreSuspected, who have senders wait for too long at a time.
+func TestTheSlowAreSuspected(t *testing.T) {
+	r := newRing(t, viewOf(2))
+	cfg := Config{Core: core.Config{HoldLimit: 1 << 12}, Rules: membership.Rules{Timeout: 100 * ms}, Slow: 300 * ms}
+	for id := range r.sites {
+		s, err := New(0, cfg, viewOf(2), id, slab.NewPool())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.sites[id] = s
+	}
+	hold := func(d int64) {
+		r.idle = 2
+		for range 10 { // more than may wait
+			if _, done := r.sites[1].Submit(r.now, core.Message{Level: order.FIFO, Size: 1400}, make([]byte, 1400)); !done {
+				break
+			}
+			r.turn(1)
+			r.turn(2)
+		}
+		r.pass(d)
+		r.idle = 0
+		r.pass(50 * ms)
+	}
+	for range 2 {
+		if hold(200 * ms); len(r.programs[1].changes) != 0 {
+			t.Fatalf("too soon: %+v", r.programs[1].changes)
+		}
+	}
+	hold(400 * ms)
+	if c := r.programs[1].changes; len(c) == 0 || len(c[0].Gone) != 1 || c[0].Gone[0].Reason != membership.Slow {
+		t.Errorf("changes %+v", c)
 	}
 }
 
