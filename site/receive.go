@@ -96,7 +96,7 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 		s.agreement.Learn(now, l)
 	case l.Num == s.view.Num+1 && l.Kind != membership.State:
 		s.ahead(from, l)
-	case l.Kind == membership.Install && s.last.Kind == 0 && l.Proposal.Next.Key() == s.key:
+	case l.Kind == membership.Install && s.last.Kind == 0 && l.Num > 0 && l.Proposal.Next.Key() == s.key:
 		s.last = l // this member has joined by it
 	default:
 		s.tell(from, l)

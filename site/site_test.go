@@ -225,6 +225,19 @@ func TestWhoJoinedTellsTheDecision(t *testing.T) {
 	}
 }
 
+// TestAFirstViewHasNoneBefore that others could ask about.
+func TestAFirstViewHasNoneBefore(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	s.Letter(ms, 1, membership.Letter{Kind: membership.Install, Proposal: membership.Proposal{Next: v}})
+	s.Letter(ms, 9, membership.Letter{Kind: membership.Join})
+	for _, l := range s.Letters() {
+		if l.Kind == membership.Install {
+			t.Error("an outsider is told of the first view")
+		}
+	}
+}
+
 // TestOthersCannotSayThatItIsGone: who has never been in a view with this member.
 func TestOthersCannotSayThatItIsGone(t *testing.T) {
 	v := viewOf(2)
