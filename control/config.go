@@ -41,6 +41,13 @@ const (
 	handshakeTimeout = time.Second
 	hangupTimeout    = 200 * time.Millisecond
 	closeTimeout     = 100 * time.Millisecond
+	drainTimeout     = 100 * time.Millisecond
+
+	// unansweredTimeout is how long a letter may remain unacknowledged by the
+	// peer's kernel: while one is, keepAlive does not probe, and the system would
+	// try for a quarter of an hour. It counts too while a peer has no room because
+	// it does not Poll. Streams, whose readers may take their time, are not bound.
+	unansweredTimeout = 4 * time.Second
 )
 
 // Errors. They come wrapped in one that names the value at fault.

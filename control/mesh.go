@@ -36,7 +36,8 @@ type Mesh struct {
 	ring     bool           // unlock has to call Wake
 }
 
-// keepAlive finds a host that vanished while nothing was being sent, in 4 s.
+// keepAlive finds a host that vanished while nothing was being sent, in 4 s; see
+// unansweredTimeout for one to which something was.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}
 
 // Open listens. Peers are refused until Identify has been called; streams are
@@ -87,7 +88,7 @@ func (m *Mesh) Send(peer uint64, body []byte) {
 	m.mu.Lock()
 	defer m.unlock()
 	p := m.peers[peer]
-	if p == nil {
+	if p == nil || p.broken != nil {
 		return
 	}
 	size := len(body) + letterOverhead
@@ -188,6 +189,11 @@ func (m *Mesh) unlock() {
 
 // start makes p the peer's connection, and moves its bytes.
 func (m *Mesh) start(p *peer) {
+	if raw, ok := p.raw.(*net.TCPConn); ok {
+		if err := boundUnanswered(raw, unansweredTimeout); err != nil {
+			m.cfg.Logger.Warn("control: a host that vanishes will be noticed late", "peer", p.id, "err", err)
+		}
+	}
 	m.peers[p.id] = p
 	m.links[p] = struct{}{}
 	m.post(Event{Kind: Connected, Peer: p.id})
@@ -241,8 +247,9 @@ func (m *Mesh) hangupAll(within time.Duration) {
 	m.forget()
 }
 
-// closeWithin bounds how long a connection that was hung up stays open. A
-// deadline would not do: TLS sets its own when it says that it ends.
+// closeWithin bounds how long a connection that is ending stays open. A deadline
+// would not do: TLS sets its own when it says that it ends, and a reader may wait
+// for Poll.
 func (m *Mesh) closeWithin(p *peer, d time.Duration) {
 	m.wg.Go(func() {
 		timer := time.NewTimer(d)

@@ -29,6 +29,7 @@ type peer struct {
 	queue  [][]byte // under m.mu: letters to be written
 	queued int      // under m.mu: bytes of queue and of what is being written
 	ending bool     // under m.mu: close when the queue is empty
+	broken error    // under m.mu: why nothing can be written any more
 }
 
 func newPeer(m *Mesh, id uint64, c conn, raw net.Conn, last uint64) *peer {
@@ -80,14 +81,26 @@ func (p *peer) receive(body []byte) {
 func (p *peer) fail(err error) {
 	p.m.mu.Lock()
 	defer p.m.unlock()
+	if p.broken != nil {
+		err = p.broken
+	}
 	p.m.drop(p, err)
+}
+
+// breakOff is fail of the writer: the last letters of a peer that died may have
+// arrived and not been read yet, so the reader has a short time to come to the end.
+func (p *peer) breakOff(err error) {
+	p.m.mu.Lock()
+	defer p.m.unlock()
+	p.broken, p.queue = err, nil
+	p.m.closeWithin(p, drainTimeout)
 }
 
 // write writes what is queued, all of it at a time.
 func (p *peer) write() {
 	if len(p.answer) > 0 {
 		if _, err := p.conn.Write(p.answer); err != nil {
-			p.fail(err)
+			p.breakOff(err)
 			return
 		}
 	}
@@ -115,7 +128,7 @@ func (p *peer) write() {
 		clear(batch)
 		clear(frames)
 		if err != nil {
-			p.fail(err)
+			p.breakOff(err)
 			return
 		}
 	}

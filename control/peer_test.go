@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -92,6 +93,62 @@ func TestAbruptCloseIsSeen(t *testing.T) {
 		b.want(Disconnected, 1)
 	}
 	b.quiet()
+}
+
+// mute is a connection that does not write any more.
+type mute struct {
+	net.Conn
+	failed chan struct{}
+}
+
+var errMute = errors.New("mute")
+
+func (c mute) Write([]byte) (int, error) {
+	c.failed <- struct{}{}
+	return 0, errMute
+}
+
+func (c mute) CloseWrite() error { return nil }
+
+// muted returns a node with a peer to which it has just failed to write, and the
+// peer's end of the connection.
+func muted(t *testing.T) (*node, net.Conn) {
+	t.Helper()
+	b := open(t, 2)
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = far.Close() })
+	c := mute{near, make(chan struct{}, 1)}
+	b.mu.Lock()
+	b.start(newPeer(b.Mesh, 1, c, c, 1))
+	b.unlock()
+	b.want(Connected, 1)
+	b.Send(1, []byte("does not go"))
+	<-c.failed
+	return b, far
+}
+
+// TestLastLettersAreRead although a write has failed before they were.
+func TestLastLettersAreRead(t *testing.T) {
+	t.Parallel()
+	b, far := muted(t)
+	for range 3 {
+		write(t, far, []byte("\x02\x00\x00\x00hi"))
+	}
+	_ = far.Close()
+	for range 3 {
+		b.wantBody(1, "hi")
+	}
+	b.wantErr(1, errMute)
+	b.quiet()
+}
+
+// TestLastLettersAreNotWaitedForLong: the peer lives, and closes nothing.
+func TestLastLettersAreNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	b, _ := muted(t)
+	b.Send(1, []byte("dropped"))
+	b.wantErr(1, errMute)
+	closed(t, b)
 }
 
 func TestTruncatedFrame(t *testing.T) {

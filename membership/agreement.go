@@ -166,21 +166,36 @@ func (a *Agreement) suspicions() Letter {
 // again. If nobody could go on without it, it is not suspected any more.
 func (a *Agreement) Reachable(now int64, rank int) {
 	if a.blocked {
-		a.suspects[rank] = 0
-		a.hearsay &^= 1 << rank
+		a.forgive(now, rank)
 	}
 	if l := a.suspicions(); len(l.Suspicions) > 0 || a.data.Frozen() { // an answer tells if it has been decided
 		a.post(rank, l)
 	}
-	if l := a.lead; l != nil && a.suspects[rank] == 0 {
-		switch {
-		case l.proposal == nil && l.promises[rank] == nil:
-			a.post(rank, Letter{Kind: Prepare, Ballot: l.ballot})
-		case l.proposal != nil && l.promises[rank] != nil && l.accepts>>rank&1 == 0:
-			a.post(rank, Letter{Kind: Propose, Ballot: l.ballot, Proposal: *l.proposal, Holders: l.holders})
-		}
-	}
+	a.remind(rank)
 	a.Step(now)
+}
+
+// forgive takes back what is suspected of a member of a view that was blocked. It
+// could not answer until now, so the time to answer begins now.
+func (a *Agreement) forgive(now int64, rank int) {
+	a.suspects[rank] = 0
+	a.hearsay &^= 1 << rank
+	if a.lead != nil {
+		a.lead.since = now
+	}
+}
+
+// remind repeats to a member what this one, leading, waits for its answer to: it
+// may never have been asked, or the letter was lost with a connection.
+func (a *Agreement) remind(rank int) {
+	l := a.lead
+	switch {
+	case l == nil || a.suspects[rank] != 0:
+	case l.proposal == nil && l.promises[rank] == nil:
+		a.post(rank, Letter{Kind: Prepare, Ballot: l.ballot})
+	case l.proposal != nil && l.promises[rank] != nil && l.accepts>>rank&1 == 0:
+		a.post(rank, Letter{Kind: Propose, Ballot: l.ballot, Proposal: *l.proposal, Holders: l.holders})
+	}
 }
 
 // Forgive takes back suspicions that only others have voiced of members that this
@@ -191,16 +206,17 @@ func (a *Agreement) Forgive(now int64, reachable uint64) {
 	}
 	for r := range a.n {
 		if a.hearsay&reachable>>r&1 != 0 {
-			a.suspects[r] = 0
+			a.forgive(now, r)
+			a.remind(r)
 		}
 	}
-	a.hearsay &^= reachable
 	a.Step(now)
 }
 
-// Join asks that m be in the next view. Asking again does nothing.
+// Join asks that m be in the next view. Asking again does nothing, nor for one that
+// is in this view.
 func (a *Agreement) Join(m Member) {
-	if !slices.ContainsFunc(a.joins, func(j Member) bool { return j.ID == m.ID }) {
+	if a.view.Rank(m.ID) < 0 && !slices.ContainsFunc(a.joins, func(j Member) bool { return j.ID == m.ID }) {
 		a.joins = append(a.joins, m)
 	}
 }
@@ -288,6 +304,13 @@ func (a *Agreement) Receive(now int64, from int, l Letter) {
 	a.Step(now)
 }
 
+// Learn takes an Install from one who is not a member of this view but of the next.
+func (a *Agreement) Learn(now int64, l Letter) {
+	if l.Kind == Install && a.fits(l) {
+		a.install(now, l)
+	}
+}
+
 // maxRound bounds the rounds that are believed, far from where they would overflow.
 const maxRound = 1 << 48
 
@@ -334,6 +357,7 @@ func (a *Agreement) hear(from int, list []Departure) {
 	if a.suspects[from] != 0 {
 		return
 	}
+	a.accused = a.accused || len(list) == 0 // it has stopped, and suspects nobody any more
 	for _, d := range list {
 		if d.Rank == a.self { // it has stopped; if it cannot go on without this member, it does with this letter
 			a.accused = true
@@ -351,7 +375,7 @@ func (a *Agreement) leads(b Ballot) bool { return a.lead != nil && a.lead.ballot
 // prepare answers a leader: from now on this member takes part in no lower ballot,
 // and holds what its row says and no more until it knows a cut.
 func (a *Agreement) prepare(now int64, from int, b Ballot) {
-	if a.suspects[from] != 0 && !a.blocked || b.Rank() != from {
+	if a.suspects[from] != 0 || b.Rank() != from {
 		return
 	}
 	if !a.promise(now, b) {
@@ -393,17 +417,14 @@ func (a *Agreement) rejected(now int64, b Ballot) {
 	}
 }
 
-// consider begins to fetch what is proposed; see Step for what follows.
+// consider begins to fetch what is proposed; see Step for what follows. What has
+// been accepted already is accepted again, since the leader has not heard that.
 func (a *Agreement) consider(now int64, from int, l Letter) {
 	if l.Ballot.Rank() != from {
 		return
 	}
 	if !a.promise(now, l.Ballot) {
 		a.post(from, Letter{Kind: Reject, Ballot: a.promised})
-		return
-	}
-	if a.accepted != nil && a.acceptAt == l.Ballot {
-		a.post(from, Letter{Kind: Accepted, Ballot: l.Ballot})
 		return
 	}
 	a.pending, a.pendingAt = &l.Proposal, l.Ballot
@@ -448,7 +469,7 @@ func (a *Agreement) Step(now int64) {
 
 // due tells whether the view has to end.
 func (a *Agreement) due() bool {
-	return a.data.Frozen() || a.accused || a.promised != 0 || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
+	return a.data.Frozen() || a.accused || len(a.joins) > 0 || a.leaving != 0 || a.dissolve ||
 		slices.ContainsFunc(a.suspects, func(r Reason) bool { return r != 0 })
 }
 
@@ -468,8 +489,11 @@ func (a *Agreement) accept() {
 // begin starts an attempt with a ballot higher than any seen.
 func (a *Agreement) begin(now int64, alive uint64) {
 	b := makeBallot(max(a.highest, a.promised).round()+1, a.self)
+	if !a.promise(now, b) { // there is no higher one: it is for others to lead
+		a.retryAt = Never
+		return
+	}
 	a.highest = b
-	a.promise(now, b)
 	a.lead = &lead{ballot: b, since: now, promises: make([]*Letter, a.n)}
 	own := a.answer(b)
 	a.lead.promises[a.self] = &own
@@ -496,11 +520,9 @@ func (a *Agreement) progress(now int64, alive uint64) {
 	if l = a.lead; l == nil || l.proposal == nil {
 		return
 	}
-	for _, h := range l.holders {
-		if alive>>h&1 == 0 { // what it alone held may be lost: ask anew what there is
-			a.begin(now, alive)
-			return
-		}
+	if a.hopeless(alive) {
+		a.begin(now, alive)
+		return
 	}
 	waiting := alive & l.answered() &^ l.accepts
 	if a.rules.Flaws.Has(flaw.InstallsAlone) && l.accepts>>a.self&1 != 0 {
@@ -515,6 +537,19 @@ func (a *Agreement) progress(now int64, alive uint64) {
 			a.post(r, Letter{Kind: Install, Proposal: *l.proposal, Holders: l.holders})
 		}
 	}
+}
+
+// hopeless tells whether the attempt must be given up for another: a holder is
+// suspected, and what it alone held may be lost; or too few of those who were asked
+// are left, though others that have come back would do.
+func (a *Agreement) hopeless(alive uint64) bool {
+	l := a.lead
+	for _, h := range l.holders {
+		if alive>>h&1 == 0 {
+			return true
+		}
+	}
+	return !a.Quorum(l.accepts | alive&l.answered())
 }
 
 // patience is how many timeouts a member may take to fetch a cut.
@@ -540,7 +575,7 @@ func (a *Agreement) overdue(now, limit int64, missing uint64) {
 			return // that has called Step
 		}
 	}
-	a.begin(now, a.alive()) // too few of those who had answered are left, or this member itself lacks something
+	a.begin(now, a.alive()) // this member itself lacks something: others may have it
 }
 
 // propose adopts what may have been chosen before, or else makes a proposal: a
@@ -637,9 +672,7 @@ func (a *Agreement) gone(answered uint64) (list []Departure) {
 		switch {
 		case a.dissolve:
 			why = Merged
-		case answered>>r&1 == 0 && why == 0:
-			why = Unanswering
-		case answered>>r&1 == 0:
+		case answered>>r&1 == 0: // and so it is suspected
 		case a.leaving>>r&1 != 0:
 			why = Left
 		default:

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -261,11 +262,13 @@ func TestJoin(t *testing.T) {
 		as[0].Join(person(9, -5))
 		as[0].Join(person(9, -5))
 		as[0].Join(person(8, -6))
+		as[0].Join(person(2, 2))
 		as[0].Withdraw(8)
+		as[0].Join(person(7, -7))
 	})
 	p := y.ends(0, 1, 2)
-	y.want(p, []uint64{2, 1, 1}, nil, 1, 2, 3, 9)
-	if joined := p.Next.Joined(); !slices.Equal(joined, []int{3}) {
+	y.want(p, []uint64{2, 1, 1}, nil, 1, 2, 3, 7, 9)
+	if joined := p.Next.Joined(); !slices.Equal(joined, []int{3, 4}) {
 		t.Errorf("ranks %v are said to be new", joined)
 	}
 }
@@ -312,6 +315,11 @@ func TestTheLowerBallotIsRejected(t *testing.T) {
 	if a.lead == nil || a.lead.ballot != makeBallot(8, 0) {
 		t.Errorf("the next attempt is %+v, want ballot 8.0", a.lead)
 	}
+	b := alone(1, 3)
+	b.Suspect(0, 0, Crashed)
+	if b.Receive(0, 2, Letter{Kind: Reject, Ballot: makeBallot(7, 2)}); b.lead != nil || b.Due() != timeout/4 {
+		t.Errorf("the next in rank leads: %v; its next attempt is due at %d, want %d", b.lead != nil, b.Due(), timeout/4)
+	}
 }
 
 // TestOnlyThisBallotCounts: who accepted an earlier proposal has not accepted this.
@@ -347,6 +355,323 @@ func TestUnansweringMembersAreSuspected(t *testing.T) {
 	}
 	if a.lead == nil || a.lead.proposal == nil || a.Due() != timeout+1+8*timeout+1 {
 		t.Errorf("it has not proposed, or is due at %d", a.Due())
+	}
+	due := a.Due()
+	if a.Step(due - 1); a.Suspected(2) != 0 {
+		t.Error("suspected while it may be fetching")
+	}
+	if a.Step(due); a.Suspected(2) != Unanswering {
+		t.Error("not suspected though it does not accept")
+	}
+}
+
+// apart cuts all of three off from each other, for a long time.
+func (y *story) apart() {
+	y.t.Helper()
+	for _, pair := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
+		y.do('p', pair[0], pair[1])
+	}
+	y.quiet()
+	for range 10 {
+		for r := range 3 {
+			y.do('t', r, r)
+		}
+	}
+}
+
+// quick wants these to have decided, in at most this many steps, none of them that
+// time passes.
+func (y *story) quick(steps int, by ...int) {
+	y.t.Helper()
+	before := len(y.path)
+	y.quiet()
+	if k := len(y.path) - before; k > steps {
+		y.t.Errorf("it took %d steps, want at most %d:\n\t%s", k, steps, strings.Join(y.path[before:], "\n\t"))
+	}
+	for _, r := range by {
+		if a := y.w.nodes[r].a; !a.Over() {
+			y.t.Errorf("%d has not decided: %v", r, a)
+		}
+	}
+}
+
+// TestWhoComesBackIsWaitedFor: it could not answer in all the time that the view
+// was blocked.
+func TestWhoComesBackIsWaitedFor(t *testing.T) {
+	y := tell(t, rowsOf3, joinAt0)
+	y.apart()
+	y.do('h', 0, 1)
+	y.quick(16, 0, 1)
+}
+
+// TestWhoComesBackIsAskedToAcceptAgain what it was asked to before.
+func TestWhoComesBackIsAskedToAcceptAgain(t *testing.T) {
+	y := tell(t, [][]uint64{{2, 1, 1}, {2, 1, 0}, {1, 0, 1}}, joinAt0)
+	y.proposed()
+	y.apart()
+	y.do('h', 0, 1)
+	y.quick(16, 0, 1)
+}
+
+// TestWhoIsForgivenIsAsked: it was not while it was suspected, and the time that
+// has passed since then is not held against it.
+func TestWhoIsForgivenIsAsked(t *testing.T) {
+	y := tell(t, rowsOf3, nil)
+	y.do('s', 1, 2)
+	y.brings(1, 0, Suspect)
+	y.do('c', 1, 1)
+	y.do('x', 1, 2)
+	y.do('l', 1, 2)
+	for len(y.w.links[3]) > 0 {
+		y.do('l', 1, 0)
+	}
+	if !y.w.nodes[0].a.Blocked() {
+		t.Fatal("not blocked")
+	}
+	y.do('t', 0, 0)
+	if a := y.w.nodes[0].a; a.Suspected(2) != 0 || a.lead == nil || a.lead.since != y.w.nodes[0].now {
+		t.Fatalf("not forgiven, or not for long: %v", a)
+	}
+	y.quick(16, 0, 2)
+}
+
+// TestWhoHasTheCut: this member where it does, so that it does not depend on others;
+// else the oldest. And the ring stays as old as it is.
+func TestWhoHasTheCut(t *testing.T) {
+	t.Parallel()
+	a := alone(1, 4)
+	a.view.Founded = 5
+	a.data.(*plane).row = []uint64{3, 2, 0, 0}
+	a.Suspect(0, 0, Crashed)
+	a.Receive(0, 2, Letter{Kind: Promise, Ballot: makeBallot(1, 1), Row: []uint64{3, 2, 4, 1}})
+	a.Receive(0, 3, Letter{Kind: Promise, Ballot: makeBallot(1, 1), Row: []uint64{1, 2, 4, 2}})
+	p := a.lead.proposal
+	if p == nil || !slices.Equal(a.lead.holders, []uint8{1, 1, 2, 3}) || !slices.Equal(p.Cut, []uint64{3, 2, 4, 2}) {
+		t.Fatalf("proposal %+v, holders %v", p, a.lead.holders)
+	}
+	if !slices.Equal(p.Gone, []Departure{{0, Crashed}}) || p.Next.Founded != 5 {
+		t.Errorf("gone %v, founded %d", p.Gone, p.Next.Founded)
+	}
+}
+
+// TestAnAttemptWithTooFewIsGivenUp at once, when one who was not asked would do.
+func TestAnAttemptWithTooFewIsGivenUp(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 5)
+	a.Suspect(0, 4, Silent)
+	for r := 1; r <= 3; r++ {
+		a.Receive(0, r, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 5)})
+	}
+	a.Suspect(0, 3, Crashed)
+	if a.lead.proposal == nil || a.lead.ballot.round() != 1 || slices.Contains(sent(a), "4 Propose") {
+		t.Fatalf("it has not proposed to those who answered, or given up too soon: %v", a)
+	}
+	a.Suspect(0, 2, Crashed)
+	a.Reachable(0, 4)
+	if a.lead.proposal != nil || a.lead.ballot.round() != 2 {
+		t.Errorf("it waits for those who are gone: %v", a)
+	}
+}
+
+// alone returns the agreement of one member of n, in which everybody holds nothing.
+func alone(self, n int) *Agreement {
+	v := View{Ring: 7, Num: 3}
+	for r := range n {
+		v.Members = append(v.Members, person(uint64(r+1), int64(r)))
+	}
+	return NewAgreement(Rules{Timeout: timeout}, v, self, &plane{row: make([]uint64, n)})
+}
+
+// sent returns the letters that a has to send, as "receiver kind".
+func sent(a *Agreement) (list []string) {
+	for _, p := range a.Take() {
+		list = append(list, fmt.Sprint(p.To, " ", p.Kind))
+	}
+	return list
+}
+
+func suspicion(why Reason, ranks ...int) Letter {
+	l := Letter{Kind: Suspect}
+	for _, r := range ranks {
+		l.Suspicions = append(l.Suspicions, Departure{r, why})
+	}
+	return l
+}
+
+// TestWhatIsForgiven: what others said, and only by one who is blocked.
+func TestWhatIsForgiven(t *testing.T) {
+	t.Parallel()
+	a := alone(4, 5)
+	a.Receive(0, 3, suspicion(Silent, 1, 2))
+	a.Forgive(0, 0b00110)
+	if a.Blocked() || a.Suspected(1) == 0 {
+		t.Fatalf("it forgives, or is blocked: %v", a)
+	}
+	a.Suspect(0, 1, Crashed)
+	a.Receive(0, 3, suspicion(Silent, 0, 1))
+	if a.Suspected(1) != Crashed {
+		t.Errorf("it trusts others more than itself: %v", a)
+	}
+	if a.Forgive(0, 0b01010); !a.Blocked() || a.Suspected(1) == 0 {
+		t.Errorf("it forgives what it has seen itself: %v", a)
+	}
+	a.Take()
+	if a.Forgive(0, 0b00011); a.Blocked() || a.Suspected(0) != 0 || a.Suspected(1) == 0 || a.Suspected(2) == 0 {
+		t.Errorf("it forgives others than those it reaches and has only heard about: %v", a)
+	}
+	a.Suspect(0, 3, Crashed)
+	if a.Take(); !a.Blocked() {
+		t.Fatalf("not blocked: %v", a)
+	}
+	if a.Forgive(0, 0b00001); len(a.Take()) > 0 || a.hearsay != 0b00100 {
+		t.Error("it forgives what it has forgiven")
+	}
+}
+
+// TestWhoHasStoppedGoesOn: a member that was blocked, and has forgiven everybody,
+// leads to a next view, since its data plane stands still for good.
+func TestWhoHasStoppedGoesOn(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 5)
+	a.Receive(0, 4, suspicion(Silent, 1, 2, 3))
+	if !a.Blocked() || a.promised != 0 {
+		t.Fatalf("not blocked, or it has led: %v", a)
+	}
+	a.Take()
+	a.Forgive(0, 0b01110)
+	if got := sent(a); !slices.Equal(got, []string{"1 Prepare", "2 Prepare", "3 Prepare", "4 Prepare"}) {
+		t.Errorf("it sends %v", got)
+	}
+}
+
+// TestTheLeaderHearsThatOneHasStopped, though that one suspects nobody any more.
+func TestTheLeaderHearsThatOneHasStopped(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 2)
+	if a.Receive(0, 1, Letter{Kind: Suspect}); !slices.Equal(sent(a), []string{"1 Prepare"}) {
+		t.Errorf("it does not end the view: %v", a)
+	}
+}
+
+// TestWhoIsBackIsToldAndAsked what is suspected, or what the view is, if there is
+// reason to.
+func TestWhoIsBackIsToldAndAsked(t *testing.T) {
+	t.Parallel()
+	a := alone(2, 3)
+	if a.Reachable(0, 0); len(a.Take()) > 0 {
+		t.Error("it is told something where nothing has happened")
+	}
+	a.Suspect(0, 1, Crashed)
+	a.Take()
+	if a.Reachable(0, 0); !slices.Equal(sent(a), []string{"0 Suspect"}) || a.data.Frozen() {
+		t.Error("it is not told of the suspicion")
+	}
+	a = alone(1, 2)
+	a.Suspect(0, 0, Crashed)
+	a.Take()
+	if a.Reachable(0, 0); !slices.Equal(sent(a), []string{"0 Suspect"}) || a.Suspected(0) != 0 {
+		t.Error("it is not asked what the view is")
+	}
+}
+
+// TestASuspectDoesNotLead, for who suspects it.
+func TestASuspectDoesNotLead(t *testing.T) {
+	t.Parallel()
+	a := alone(2, 3)
+	a.Suspect(0, 0, Silent)
+	a.Take()
+	if a.Receive(0, 0, Letter{Kind: Prepare, Ballot: makeBallot(1, 0)}); a.promised != 0 || len(a.Take()) > 0 {
+		t.Errorf("it has promised: %v", a)
+	}
+}
+
+// TestAPromiseEndsTheOwnAttempt, and comes too late after the proposal.
+func TestAPromiseEndsTheOwnAttempt(t *testing.T) {
+	t.Parallel()
+	a := alone(0, 3)
+	a.Suspect(0, 2, Silent)
+	a.Receive(0, 1, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: make([]uint64, 3)})
+	a.Receive(0, 2, Letter{Kind: Promise, Ballot: makeBallot(1, 0), Row: []uint64{0, 0, 5}})
+	if a.lead.proposal == nil || a.lead.promises[2] != nil {
+		t.Errorf("it counts who was not asked for the proposal: %v", a)
+	}
+	if a.Receive(0, 1, Letter{Kind: Prepare, Ballot: makeBallot(2, 1)}); a.lead == nil || a.lead.ballot.round() != 3 {
+		t.Errorf("it goes on with the attempt: %v", a)
+	}
+}
+
+// TestAskedTwice a member still accepts, and accepts again.
+func TestAskedTwice(t *testing.T) {
+	t.Parallel()
+	_, w := newSearch(begin{rows: rowsOf3}, 0, 0)
+	x := w.nodes[2]
+	b := makeBallot(1, 0)
+	next := x.a.view
+	next.Num++
+	propose := Letter{Kind: Propose, Ballot: b, Proposal: Proposal{Next: next, Cut: []uint64{2, 1, 1}}, Holders: make([]uint8, 3)}
+	for _, l := range []Letter{{Kind: Prepare, Ballot: b}, propose, {Kind: Prepare, Ballot: b}} {
+		x.a.Receive(0, 0, l)
+	}
+	x.d.row = []uint64{2, 1, 1}
+	x.a.Take()
+	if x.a.Step(0); !slices.Equal(sent(x.a), []string{"0 Accepted"}) {
+		t.Errorf("it has not accepted: %v", x.a)
+	}
+	if x.a.Receive(0, 0, propose); !slices.Equal(sent(x.a), []string{"0 Accepted"}) {
+		t.Errorf("it has not accepted again: %v", x.a)
+	}
+}
+
+// TestADecisionStays, whatever comes later.
+func TestADecisionStays(t *testing.T) {
+	t.Parallel()
+	a := alone(1, 3)
+	next := a.view
+	next.Num++
+	l := Letter{Kind: Install, Proposal: Proposal{Next: next, Cut: make([]uint64, 3)}, Holders: make([]uint8, 3)}
+	a.Learn(0, l)
+	l.Proposal.Cut = []uint64{9, 9, 9}
+	a.Learn(0, l)
+	a.Receive(0, 0, l)
+	if p, ok := a.Decided(); !ok || p.Cut[0] != 0 {
+		t.Errorf("decided %v: %v", ok, p)
+	}
+	a = alone(1, 3)
+	if l.Proposal.Cut = nil; a.Over() {
+		t.Fatal("decided")
+	}
+	if a.Learn(0, l); a.Over() {
+		t.Error("it takes what cannot follow its view")
+	}
+}
+
+// TestBallotsEnd: after the last one there is none to lead with.
+func TestBallotsEnd(t *testing.T) {
+	t.Parallel()
+	_, w := newSearch(begin{rows: rowsOf3}, 0, 0)
+	a := w.nodes[0].a
+	a.promised = makeBallot(1<<56-1, 2)
+	a.Leave(1)
+	a.Step(0)
+	if posts := a.Take(); a.lead != nil || len(posts) > 0 || a.Due() != Never {
+		t.Errorf("it leads: %v, sends %v, and is due at %d", a.lead != nil, posts, a.Due())
+	}
+}
+
+// TestALeaderThatCannotFetchAsksAnew: nobody else is to blame.
+func TestALeaderThatCannotFetchAsksAnew(t *testing.T) {
+	y := tell(t, rowsOf2, joinAt0)
+	y.brings(0, 1, Prepare)
+	y.brings(1, 0, Promise)
+	y.brings(0, 1, Propose)
+	y.do('f', 1, 1)
+	y.brings(1, 0, Accepted)
+	a := y.w.nodes[0].a
+	if a.Over() || a.lead.accepts != 0b10 {
+		t.Fatalf("it has accepted, or the other has not: %v", a)
+	}
+	if a.Step(a.Due()); a.lead == nil || a.lead.ballot.round() != 2 || a.Suspected(1) != 0 {
+		t.Errorf("it has not begun anew: %v", a)
 	}
 }
 
@@ -401,6 +726,7 @@ func TestImpossibleLettersAreDropped(t *testing.T) {
 	own := w.nodes[0].a.lead.ballot
 	for name, l := range map[string]Letter{
 		"suspicion of no rank":     {Kind: Suspect, Suspicions: []Departure{{3, Crashed}}},
+		"a round near the last":    {Kind: Reject, Ballot: makeBallot(maxRound+1, 0)},
 		"prepare of no rank":       {Kind: Prepare, Ballot: makeBallot(9, 3)},
 		"prepare for another":      {Kind: Prepare, Ballot: makeBallot(1, 2)},
 		"propose for another":      {Kind: Propose, Ballot: makeBallot(1, 2), Proposal: sound, Holders: holders},

@@ -170,7 +170,7 @@ func ParseLetter(b []byte) (l Letter, err error) {
 	l = Letter{Kind: LetterKind(r.u8()), View: r.u64(), Num: r.u64(), Ballot: Ballot(r.u64())}
 	switch l.Kind {
 	case Join:
-		l.Member, l.Lone = r.member(), r.u8() != 0
+		l.Member, l.Lone = r.member(), r.bit()
 	case Invite:
 		l.Full = r.view()
 		r.bad = r.bad || l.Full.Validate() != nil
@@ -196,6 +196,12 @@ func ParseLetter(b []byte) (l Letter, err error) {
 		return Letter{}, ErrLetter
 	}
 	return l, nil
+}
+
+func (r *reader) bit() bool {
+	b := r.u8()
+	r.bad = r.bad || b > 1
+	return b == 1
 }
 
 func (r *reader) proposal() Proposal {

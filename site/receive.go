@@ -1,6 +1,8 @@
 package site
 
 import (
+	"slices"
+
 	"cohort/membership"
 	"cohort/slab"
 	"cohort/wire"
@@ -74,16 +76,14 @@ func (s *Site) drop() {
 
 // Letter takes a letter from the process with this ID. A Blob in it is borrowed.
 func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
-	if s.out {
-		s.post(from, s.gone(l))
-		return
-	}
 	rank := s.view.Rank(from)
 	switch {
+	case s.out:
+		s.tell(from, l)
 	case l.Kind == membership.Gone:
 		// The ring has gone on without this member, whoever decided that.
 		// If it knows what was decided and holds the cut, it ends the view as all do.
-		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && rank >= 0 {
+		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && (rank >= 0 || s.met(from)) {
 			s.lost = true
 		}
 	case l.View == s.key && rank >= 0:
@@ -92,27 +92,53 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 			s.agreement.Reachable(now, rank) // the link has healed
 		}
 		s.agreement.Receive(now, rank, l)
-	case l.Num == s.view.Num+1 && len(s.soon) < maxSoon && l.Kind != membership.State:
-		s.soon = append(s.soon, soon{from, l})
-	case l.View == s.last.View && s.last.Kind != 0:
-		if l.Kind != membership.Install && l.Kind != membership.Accepted {
-			s.post(from, s.last) // it has missed the decision
-		}
-	case l.Num < s.view.Num && rank < 0:
-		s.post(from, s.gone(l))
+	case l.View == s.key && l.Kind == membership.Install && s.met(from):
+		s.agreement.Learn(now, l)
+	case l.Num == s.view.Num+1 && l.Kind != membership.State:
+		s.ahead(from, l)
+	case l.Kind == membership.Install && s.last.Kind == 0 && l.Num > 0 && l.Proposal.Next.Key() == s.key:
+		s.last = l // this member has joined by it
+	default:
+		s.tell(from, l)
 	}
 	s.collect()
 }
 
-// gone answers a letter about a view that is over, for its sender.
-func (s *Site) gone(l membership.Letter) membership.Letter {
-	return membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Text: "the ring has gone on without this member"}
+// ahead keeps a letter about the next view, and asks what that is: all who could
+// have told may have crashed, and left those who joined.
+func (s *Site) ahead(from uint64, l membership.Letter) {
+	if !s.agreement.Over() {
+		s.post(from, membership.Letter{Kind: membership.Suspect, View: s.key, Num: s.view.Num})
+	}
+	if len(s.soon) < maxSoon {
+		s.soon = append(s.soon, soon{from, l})
+	}
+}
+
+// met tells whether this process has written about the next view, which this
+// member was in, then: members write to each other only.
+func (s *Site) met(id uint64) bool {
+	return slices.ContainsFunc(s.soon, func(p soon) bool { return p.from == id })
+}
+
+// tell answers a letter about a view that is over. Who is out knows only what it
+// was out by: of the others in its last view, it cannot tell who else is.
+func (s *Site) tell(from uint64, l membership.Letter) {
+	switch {
+	case l.Kind == membership.Gone: // nobody says that of a view that it is in
+	case l.View == s.last.View && s.last.Kind != 0:
+		if l.Kind != membership.Install && l.Kind != membership.Accepted {
+			s.post(from, s.last) // it has missed the decision
+		}
+	case l.Num < s.view.Num && s.view.Rank(from) < 0:
+		s.post(from, membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Text: "the ring has gone on without this member"})
+	}
 }
 
 // Connected tells that there is a connection with the process with this ID.
 func (s *Site) Connected(now int64, id uint64) {
+	s.linked[id] = true
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
-		s.connected |= 1 << rank
 		s.vigil.from[rank].grace = now
 		s.agreement.Reachable(now, rank)
 		s.collect()
@@ -122,8 +148,8 @@ func (s *Site) Connected(now int64, id uint64) {
 // Disconnected tells that there is no connection any more: a process that is
 // killed is noticed by that at once.
 func (s *Site) Disconnected(now int64, id uint64) {
+	delete(s.linked, id)
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
-		s.connected &^= 1 << rank
 		s.agreement.Suspect(now, rank, membership.Crashed)
 		s.collect()
 	}

@@ -73,26 +73,27 @@ type Site struct {
 	previous  *core.Machine // of the view before, to repair what others lack of it; nil: nobody does
 	before    membership.View
 	agreement *membership.Agreement
-	last      membership.Letter // the Install by which this view came; Kind 0 in the first
+	last      membership.Letter // the Install by which this view came, or by which this member is out; Kind 0: none is known
 	leaving   bool              // has asked for a view without itself
 	out       bool              // not a member any more
 	lost      bool              // ... and others decided so without this member
 	wasBlock  bool              // the program has been told that the view is blocked
 
-	connected uint64 // bit per rank
-	vigil     vigil
-	early     []early
-	soon      []soon
-	posts     []Post
-	outs      []Out
+	linked map[uint64]bool // to whom there is a connection: members, and who may become one
+	vigil  vigil
+	early  []early
+	soon   []soon
+	posts  []Post
+	outs   []Out
 }
 
 // New returns the site of the member self of view v. A view that it joins, or one
-// that has just formed, makes no difference. The error is core.New's.
+// that has just formed, makes no difference; but who joins hands the Install to
+// Letter too, to be able to tell those who have missed it. The error is core.New's.
 func New(now int64, cfg Config, v membership.View, self uint64, pool *slab.Pool) (*Site, error) {
 	cfg.Core.Heartbeat = cfg.Rules.Timeout / 4
 	cfg.Core.Flaws = cfg.Rules.Flaws
-	s := &Site{cfg: cfg, self: self, pool: pool}
+	s := &Site{cfg: cfg, self: self, pool: pool, linked: map[uint64]bool{}}
 	if v.Rank(self) < 0 {
 		return nil, fmt.Errorf("site: %016x is not a member of view %d", self, v.Num)
 	}
@@ -106,13 +107,7 @@ func (s *Site) enter(now int64, v membership.View) error {
 	if err != nil {
 		return err
 	}
-	connected := uint64(0)
-	for r, mem := range v.Members {
-		if old := s.view.Rank(mem.ID); old >= 0 && s.connected>>old&1 != 0 {
-			connected |= 1 << r
-		}
-	}
-	s.view, s.key, s.rank, s.machine, s.connected, s.wasBlock = v, v.Key(), rank, m, connected, false
+	s.view, s.key, s.rank, s.machine, s.wasBlock = v, v.Key(), rank, m, false
 	s.agreement = membership.NewAgreement(s.cfg.Rules, v, rank, m)
 	s.vigil = newVigil(now, len(v.Members))
 	if s.leaving {
@@ -159,8 +154,10 @@ func (s *Site) Leading() bool { return !s.out && s.agreement.Leader() == s.rank 
 // Admit asks that m be in the next view. It is for the leader, once m is connected
 // to all members.
 func (s *Site) Admit(now int64, m membership.Member) {
-	s.agreement.Join(m)
-	s.agreement.Step(now)
+	if !s.out {
+		s.agreement.Join(m)
+		s.agreement.Step(now)
+	}
 }
 
 // Withdraw takes Admit back, as long as nothing has been proposed.
@@ -179,9 +176,11 @@ func (s *Site) GiveUp() { s.lost = true }
 // Leave asks for a next view without this member. Everything submitted before is
 // delivered first.
 func (s *Site) Leave(now int64) {
-	s.leaving = true
-	s.askToLeave()
-	s.agreement.Step(now)
+	if !s.out {
+		s.leaving = true
+		s.askToLeave()
+		s.agreement.Step(now)
+	}
 }
 
 // askToLeave tells the leader, whoever that is now.
@@ -315,6 +314,9 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	c.Stats = s.machine.Stats()
 	c.Discarded = c.Stats.Discarded
 	s.dropPrevious()
+	if !s.lost {
+		s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
+	}
 	if c.Out {
 		s.machine.Release()
 		if !s.lost {
@@ -325,7 +327,6 @@ func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 		sink.View(c)
 		return
 	}
-	s.last = membership.Letter{Kind: membership.Install, View: s.key, Num: s.view.Num, Proposal: p, Holders: make([]uint8, len(p.Cut))}
 	s.machine.Recycle()
 	s.previous, s.before = s.machine, s.view
 	if s.enter(now, p.Next) != nil { // a leader that lies: nobody can be in this view

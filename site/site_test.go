@@ -1,7 +1,9 @@
 package site
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"cohort/core"
@@ -110,6 +112,142 @@ func TestAnImpossibleViewIsNotEntered(t *testing.T) {
 	turn(ms, s, &p, nil)
 	if !s.Out() || len(p.changes) != 1 || !p.changes[0].Out {
 		t.Errorf("out %v, changes %+v", s.Out(), p.changes)
+	}
+}
+
+// install is the decision that these go on, alone.
+func install(v membership.View, ids ...uint64) membership.Letter {
+	next, gone := v, []membership.Departure(nil)
+	next.Num, next.Members = v.Num+1, nil
+	for r, m := range v.Members {
+		if slices.Contains(ids, m.ID) {
+			next.Members = append(next.Members, m)
+		} else {
+			gone = append(gone, membership.Departure{Rank: r, Reason: membership.Silent})
+		}
+	}
+	cut := make([]uint64, len(v.Members))
+	return membership.Letter{
+		Kind: membership.Install, View: v.Key(), Num: v.Num,
+		Proposal: membership.Proposal{Next: next, Cut: cut, Gone: gone}, Holders: make([]uint8, len(cut)),
+	}
+}
+
+// TestTheExpelledDoNotExpel: one who stays, and has not heard that yet, hears from
+// one who does not what was decided, and no more.
+func TestTheExpelledDoNotExpel(t *testing.T) {
+	v := viewOf(3)
+	b, c := newSite(t, v, 2), newSite(t, v, 3)
+	var pb, pc program
+	c.Letter(ms, 1, install(v, 1, 2))
+	turn(ms, c, &pc, nil)
+	if !c.Out() {
+		t.Fatal("not expelled")
+	}
+	c.Letter(2*ms, 2, membership.Letter{Kind: membership.Suspect, View: v.Key(), Num: v.Num})
+	for _, l := range c.Letters() {
+		b.Letter(3*ms, 3, l.Letter)
+	}
+	turn(3*ms, b, &pb, nil)
+	if b.Out() || b.View().Num != 2 {
+		t.Errorf("one who stays is in view %d, out %v", b.View().Num, b.Out())
+	}
+}
+
+// TestWhoIsToldThatItIsGone, by one who is out itself.
+func TestWhoIsToldThatItIsGone(t *testing.T) {
+	v := install(viewOf(3), 1, 2).Proposal.Next
+	ask := func(v membership.View) membership.Letter {
+		return membership.Letter{Kind: membership.Suspect, View: v.Key(), Num: v.Num}
+	}
+	for name, out := range map[string]membership.Letter{
+		"by a decision that it knows": install(v, 1),
+		"by hearsay":                  {Kind: membership.Gone, View: v.Key(), Num: v.Num},
+	} {
+		s := newSite(t, v, 2)
+		var p program
+		s.Letter(ms, 1, out)
+		turn(ms, s, &p, nil)
+		if !s.Out() {
+			t.Fatalf("%s: not out", name)
+		}
+		s.Letter(2*ms, 1, ask(v))
+		s.Letter(2*ms, 3, ask(viewOf(3)))
+		s.Letter(2*ms, 3, membership.Letter{Kind: membership.Gone, View: viewOf(3).Key(), Num: 1})
+		s.Leave(2 * ms) // what it did not know of when it asked
+		s.Admit(2*ms, joiner(3))
+		var told []string
+		for _, l := range s.Letters() {
+			told = append(told, fmt.Sprint(l.To, " ", l.Kind))
+		}
+		want := []string{"1 Install", "3 Gone"}
+		if out.Kind == membership.Gone {
+			want = want[1:]
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: it tells %v, want %v", name, told, want)
+		}
+	}
+}
+
+// TestWhoJoinedTellsTheDecision, if all who stay and know of it have crashed; or
+// that the ring has gone on, if it has since.
+func TestWhoJoinedTellsTheDecision(t *testing.T) {
+	for _, further := range []bool{false, true} {
+		v := viewOf(2)
+		decision := install(v, 1, 2)
+		next := viewOf(3)
+		next.Num, next.Members[2].Joined = 2, 2
+		decision.Proposal.Next = next
+		b, c := newSite(t, v, 2), newSite(t, next, 3)
+		both := map[uint64]*Site{2: b, 3: c}
+		var pb, pc program
+		b.Disconnected(ms, 1)
+		turn(ms, b, &pb, nil)
+		c.Letter(ms, 1, decision)
+		if further {
+			c.Letter(ms, 1, install(next, 3))
+		}
+		c.Disconnected(2*ms, 1)
+		for i := range int64(4) {
+			turn((2+i)*ms, c, &pc, both)
+			turn((2+i)*ms, b, &pb, both)
+		}
+		if further {
+			b.Letter(7*ms, 3, membership.Letter{Kind: membership.Suspect, View: next.Key(), Num: 2}) // it was on its way
+			turn(7*ms, b, &pb, both)
+			turn(7*ms, c, &pc, both)
+			turn(7*ms, b, &pb, both)
+		}
+		if b.Out() != further || !further && b.View().Num < 2 {
+			t.Errorf("gone further %v: the one who was blocked is in view %d, out %v", further, b.View().Num, b.Out())
+		}
+	}
+}
+
+// TestAFirstViewHasNoneBefore that others could ask about.
+func TestAFirstViewHasNoneBefore(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	s.Letter(ms, 1, membership.Letter{Kind: membership.Install, Proposal: membership.Proposal{Next: v}})
+	s.Letter(ms, 9, membership.Letter{Kind: membership.Join})
+	for _, l := range s.Letters() {
+		if l.Kind == membership.Install {
+			t.Error("an outsider is told of the first view")
+		}
+	}
+}
+
+// TestOthersCannotSayThatItIsGone: who has never been in a view with this member.
+func TestOthersCannotSayThatItIsGone(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	var p program
+	s.Letter(ms, 9, membership.Letter{Kind: membership.Gone, View: v.Key(), Num: 1})
+	s.Letter(ms, 1, membership.Letter{Kind: membership.Gone, View: v.Key() + 1, Num: 1})
+	turn(ms, s, &p, nil)
+	if s.Out() {
+		t.Error("it is out")
 	}
 }
 

@@ -53,21 +53,32 @@ func (s *Site) watch(now int64) {
 		}
 		if s.machine.Frozen() {
 			s.agreement.Tell()
-			s.agreement.Forgive(now, s.connected)
+			s.agreement.Forgive(now, s.reachable())
 		}
 	}
 }
 
-// fetchFor is how many timeouts one who leaves may take to fetch the rest of its
-// last view: the others do not keep it for those who are not in the next.
+// reachable returns to whom there is a connection, bit per rank.
+func (s *Site) reachable() (ranks uint64) {
+	for r, m := range s.view.Members {
+		if s.linked[m.ID] {
+			ranks |= 1 << r
+		}
+	}
+	return ranks
+}
+
+// fetchFor is how many timeouts one may take to fetch the rest of a view whose
+// holders may be gone for good.
 const fetchFor = 8
 
-// catchUp gives up a view after which this member is none, when those who hold the
-// rest of it have gone on.
+// catchUp gives up a view of which this member cannot get the rest. The others do
+// not keep it for those who are not in the next. Who is in that waits, since some of
+// a quorum that held it may come back; but where one is enough, that one may have left.
 func (s *Site) catchUp(now int64) {
 	v := &s.vigil
 	switch _, why := s.agreement.Gone(); {
-	case why == 0:
+	case why == 0 && !(s.cfg.Rules.Lone && s.agreement.Over()):
 	case v.over == 0:
 		v.over = now
 	case now-v.over > fetchFor*s.cfg.Rules.Timeout && !s.machine.Fetched():

@@ -53,6 +53,7 @@ type log struct {
 
 // history is all that happened in a run. It stops at the first violation.
 type history struct {
+	lone      bool             // members may go on without a majority
 	views     map[uint64]*view // by key
 	byNum     map[uint64]uint64
 	violation *Violation
@@ -60,8 +61,8 @@ type history struct {
 	changes   int
 }
 
-func newHistory() *history {
-	return &history{views: map[uint64]*view{}, byNum: map[uint64]uint64{}}
+func newHistory(lone bool) *history {
+	return &history{lone: lone, views: map[uint64]*view{}, byNum: map[uint64]uint64{}}
 }
 
 func (h *history) fail(property, format string, args ...any) {
@@ -80,7 +81,7 @@ func (h *history) install(p *process, v membership.View) {
 		h.fail("LocalMonotonicity", "%v goes from view %d to view %d", p, p.in.Num, v.Num)
 	}
 	key := v.Key()
-	if other, known := h.byNum[v.Num]; known && other != key {
+	if other, known := h.byNum[v.Num]; known && other != key && !h.lone {
 		h.fail("PrimaryComponent", "%v installs another view %d than others have", p, v.Num)
 	}
 	h.byNum[v.Num] = key
@@ -161,8 +162,12 @@ func (h *history) leave(p *process, key uint64) {
 	}
 }
 
-// end holds what those delivered who did not go on against what the others did.
+// end holds what those delivered who did not go on against what the others did. It
+// may be anything if each could go on.
 func (h *history) end() {
+	if h.lone {
+		return
+	}
 	for _, v := range h.views {
 		for _, survivor := range v.next {
 			for _, l := range v.logs {

@@ -36,6 +36,7 @@ type Result struct {
 	Blocked, Expelled  int // times that a process was
 	Left, Entered      int
 	Stuck              bool  // too few survived for anybody to go on
+	Views              int   // that processes are in at the end: one, unless Lone
 	Time               int64 // virtual ns
 }
 
@@ -113,7 +114,7 @@ type cut struct {
 
 // Run runs a scenario to its end or to the first violation. trace may be nil.
 func Run(s Scenario, flaws flaw.Set, trace io.Writer) (res Result) {
-	w := &world{s: s, flaws: flaws, now: started, ids: map[uint64]*process{}, h: newHistory(), trace: trace}
+	w := &world{s: s, flaws: flaws, now: started, ids: map[uint64]*process{}, h: newHistory(s.Lone), trace: trace}
 	w.dice = dice{rand.New(rand.NewPCG(s.Seed, 7))}
 	defer func() {
 		if r := recover(); r != nil {
@@ -202,7 +203,7 @@ func (p *process) enter(v membership.View) {
 	w := p.w
 	s, err := site.New(w.now, site.Config{
 		Core:  core.Config{HoldLimit: 1 << 20},
-		Rules: membership.Rules{Timeout: w.s.Timeout, Flaws: w.flaws},
+		Rules: membership.Rules{Timeout: w.s.Timeout, Lone: w.s.Lone, Flaws: w.flaws},
 	}, v, p.id, p.pool)
 	if err != nil {
 		w.h.fail("NoPanic", "%v cannot enter view %d: %v", p, v.Num, err)
@@ -432,6 +433,7 @@ func (q *process) read(from uint64, body []byte) {
 		w.say("%v enters view %d", q, l.Proposal.Next.Num)
 		w.res.Entered++
 		q.enter(l.Proposal.Next)
+		q.site.Letter(w.now, from, l)
 		for _, c := range w.all {
 			if q.conns[c] {
 				q.site.Connected(w.now, c.id)
@@ -488,7 +490,10 @@ func (p *process) Deliver(d *core.Delivery) bool {
 
 // View takes a change from p's site.
 func (p *process) View(c site.Change) {
-	w := p.w
+	w, key := p.w, c.Next.Key()
+	if w.s.Lone && len(c.Next.Members) == 0 {
+		key = p.id // it may have left alone, and others too
+	}
 	switch {
 	case c.Blocked:
 		w.say("%v is blocked in view %d", p, c.Old.Num)
@@ -497,7 +502,7 @@ func (p *process) View(c site.Change) {
 		w.say("%v is out of view %d, next %d, gone %v", p, c.Old.Num, c.Next.Num, c.Gone)
 		if c.Why == membership.Left {
 			w.res.Left++
-			w.h.leave(p, c.Next.Key())
+			w.h.leave(p, key)
 		} else {
 			w.res.Expelled++
 		}
@@ -505,7 +510,7 @@ func (p *process) View(c site.Change) {
 	default:
 		w.say("%v goes to view %d of %d, gone %v", p, c.Next.Num, len(c.Next.Members), c.Gone)
 		w.res.Discarded += c.Discarded
-		w.h.leave(p, c.Next.Key())
+		w.h.leave(p, key)
 		w.h.install(p, c.Next)
 		id := p.id
 		w.at(w.now, func() {
@@ -687,68 +692,85 @@ func (w *world) run() {
 	}
 }
 
-// unwell says what is still missing: all who run are to be in one view, with
-// nothing left to deliver. A run that too few survived is well when all who are
-// left know that.
+// unwell says what is still missing: all who run are to be in one view, or each in
+// one with all others of it if they may go on alone, with nothing left to deliver. A
+// run that too few survived is well when all who are left know that.
 func (w *world) unwell() string {
-	var v *view
+	in := map[*view]int{}
 	for _, p := range w.all {
 		switch {
-		case p.dead:
+		case p.dead || w.forlorn(p):
 			continue
 		case p.site == nil || p.in == nil:
 			return fmt.Sprintf("%v is not in a view", p)
 		case p.leaving:
 			return fmt.Sprintf("%v has not left", p)
-		case v != nil && v != p.in:
-			return fmt.Sprintf("%v is in view %d, another in view %d (%v)", p, p.in.Num, v.Num, p.site)
-		}
-		v = p.in
-		if len(p.waiting) > 0 {
+		case len(in) > 0 && in[p.in] == 0 && !w.s.Lone:
+			return fmt.Sprintf("%v is in view %d, others in another (%v)", p, p.in.Num, p.site)
+		case len(p.waiting) > 0:
 			return fmt.Sprintf("%v has %d messages to send, blocked %v", p, len(p.waiting), p.site.Blocked())
 		}
-	}
-	if v == nil {
-		return ""
-	}
-	alive := 0
-	for _, p := range w.all {
-		if p.dead {
-			continue
-		}
-		alive++
-		for from, list := range v.sent {
-			if k := v.logs[p].counts[from]; k < len(list) {
+		in[p.in]++
+		for from, list := range p.in.sent {
+			if k := p.in.logs[p].counts[from]; k < len(list) {
 				return fmt.Sprintf("%v has delivered %d of %d messages of %v", p, k, len(list), from)
 			}
 		}
 	}
-	if alive < len(v.Members) {
-		return fmt.Sprintf("view %d has %d members, %d are alive", v.Num, len(v.Members), alive)
+	for v, alive := range in {
+		if alive < len(v.Members) {
+			return fmt.Sprintf("view %d has %d members, %d are alive", v.Num, len(v.Members), alive)
+		}
 	}
+	w.res.Views = len(in)
 	return ""
 }
 
+// forlorn tells whether p is blocked in a view that others went on from of whom
+// nobody is left: only discovery, which is not part of a site, can tell it so.
+func (w *world) forlorn(p *process) bool {
+	if p.site == nil || !p.site.Blocked() || len(p.in.next) == 0 {
+		return false
+	}
+	for _, m := range p.in.Members {
+		if q := w.ids[m.ID]; q.id == m.ID && !q.dead && q.in != p.in {
+			return false
+		}
+	}
+	return true
+}
+
 // hopeless tells whether too few have survived of the last view that anybody alive
-// was in: then nobody may go on, and nobody can be blamed.
+// was in, or of one after it, which only the dead had entered: then nobody may go on,
+// and nobody can be blamed.
 func (w *world) hopeless() bool {
-	var last *view
+	if w.s.Lone {
+		return len(w.running()) == 0 // the last one has left
+	}
+	last := uint64(0)
 	for _, v := range w.h.views {
 		for p := range v.logs {
-			if !p.dead && (last == nil || v.Num > last.Num) {
-				last = v
+			if !p.dead {
+				last = max(last, v.Num)
 			}
 		}
 	}
-	if last == nil {
-		return true
+	for _, v := range w.h.views {
+		if v.Num >= last && w.tooFew(v) {
+			return true
+		}
 	}
+	return false
+}
+
+// tooFew tells whether those who are left of a view are no quorum.
+func (w *world) tooFew(v *view) bool {
 	left, oldest := 0, false
-	for r, m := range last.Members {
-		if p := w.ids[m.ID]; !p.dead && (p.id == m.ID || last.logs[p] != nil) {
+	for r, m := range v.Members {
+		if p := w.ids[m.ID]; !p.dead && (p.id == m.ID || v.logs[p] != nil) {
 			left++
 			oldest = oldest || r == 0
 		}
 	}
-	return 2*left < len(last.Members) || 2*left == len(last.Members) && !oldest
+	return 2*left < len(v.Members) || 2*left == len(v.Members) && !oldest
 }

@@ -65,7 +65,8 @@ func (o Op) String() string {
 // Scenario is everything that a run depends on.
 type Scenario struct {
 	Seed    uint64
-	Members int // of the first view
+	Members int  // of the first view
+	Lone    bool // members go on without a majority
 	Timeout int64
 	Delay   int64
 	Jitter  int64
