@@ -146,8 +146,7 @@ func (p *Process) tend(now int64) {
 		case !up:
 			l.dial(m)
 		case p.site.Suspected(r) != 0 && now-l.up[l.index(m.ID)].since > p.cfg.Site.Rules.Timeout && now-p.site.Heard(r) > p.cfg.Site.Rules.Timeout:
-			l.hangup(m.ID)
-			p.site.Disconnected(now, m.ID)
+			p.part(now, m.ID)
 			l.dial(m)
 		}
 	}
@@ -159,9 +158,15 @@ func (p *Process) tend(now int64) {
 		case k.end == 0:
 			k.end = now + p.lingering(k.id)
 		case now >= k.end:
-			l.hangup(k.id)
+			p.part(now, k.id)
 		}
 	}
+}
+
+// part ends a connection of which the site knows.
+func (p *Process) part(now int64, id uint64) {
+	p.links.hangup(id)
+	p.site.Disconnected(now, id)
 }
 
 func (l *links) index(id uint64) int {

@@ -35,7 +35,7 @@ func (p *Process) approach(now int64) {
 	m.due = membership.Never
 	if m.with != 0 {
 		if m.due = m.since + mergeFor; now >= m.due {
-			p.links.hangup(m.with)
+			p.part(now, m.with)
 			m.failed(now, m.with)
 		}
 		return

@@ -225,7 +225,7 @@ func (p *Process) changed(now int64) {
 }
 
 // enter begins the first view of this incarnation.
-func (p *Process) enter(now int64, l membership.Letter) {
+func (p *Process) enter(now int64, from uint64, l membership.Letter) {
 	v := l.Proposal.Next
 	s, err := site.New(now, p.cfg.Site, v, p.self.ID, p.pool)
 	if err != nil { // a leader that lies: nobody can be in this view
@@ -244,6 +244,9 @@ func (p *Process) enter(now int64, l membership.Letter) {
 	p.seek = seek{}
 	p.merge.due = now + mergeEvery
 	p.greet(now)
+	if v.Num > 1 { // it may come to be the only one that knows how this view came about
+		s.Letter(now, from, l)
+	}
 	if p.leaving {
 		s.Leave(now)
 	}
@@ -273,7 +276,7 @@ func (p *Process) Letter(now int64, from uint64, l membership.Letter) {
 		case p.site != nil:
 			p.site.Letter(now, from, l)
 		case l.Kind == membership.Install && l.Proposal.Next.Rank(p.self.ID) >= 0 && l.Proposal.Next.Rank(from) >= 0:
-			p.enter(now, l)
+			p.enter(now, from, l)
 		}
 	}
 }

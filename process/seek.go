@@ -248,7 +248,7 @@ func (p *Process) convene(now int64) {
 	if slices.Contains(f.ready, false) {
 		return
 	}
-	p.enter(now, membership.Letter{Kind: membership.Install, Proposal: membership.Proposal{Next: f.view}})
+	p.enter(now, p.self.ID, membership.Letter{Kind: membership.Install, Proposal: membership.Proposal{Next: f.view}})
 }
 
 // disband gives up an attempt: those who did not take part are left out of the next.
