@@ -37,16 +37,12 @@ func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
 	return n
 }
 
-// killed holds the nodes whose Close may complain.
-var killed sync.Map
-
 // die ends a node as a crash would: its sockets close, and nothing is said.
 func die(n *Node) {
 	n.mu.Lock()
-	killed.Store(n, true)
-	_ = n.conn.Close()
+	n.leaving, n.closeBy = true, n.now()
 	n.mu.Unlock()
-	<-n.stopped
+	_ = n.Close()
 }
 
 func clusterOf(t testing.TB) string { return fmt.Sprintf("%s-%x", t.Name(), rand.Uint64()) }
