@@ -219,23 +219,43 @@ func TestBlockedSenders(t *testing.T) {
 	}
 }
 
-// TestTwoRingsMerge: the lesser dissolves, its member is told and joins the other.
+// TestTwoRingsMerge: of two rings that formed apart the younger dissolves, its member
+// is told, and joins the other with the other's state.
 func TestTwoRingsMerge(t *testing.T) {
 	cluster := clusterOf(t)
-	other := cluster + "!"
-	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
-	_ = b.AwaitMembers(patient(t), 2)
-	// A ring of one that hears nothing of the other until it moves to its address.
-	alone := open(t, other, "alone", func(c *Config) {
-		c.Cluster = cluster
-		c.Seeds = []string{"127.0.0.1:9"} // discard: nobody answers
-		c.Discovery = time.Millisecond
-		c.Expect = 1
-	})
-	for _, n := range []*Node{a, b, alone} {
-		if err := n.AwaitMembers(patient(t), 3); err != nil {
+	older, younger := &ledger{}, &ledger{}
+	join := func(n *Node, l *ledger, first string) *Group {
+		g, err := n.Join(patient(t), "merge", l)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if err := g.Send(patient(t), Total, []byte(first)); err != nil {
+			t.Fatal(err)
+		}
+		sameLedgers(t, 1, false, l)
+		return g
+	}
+	a := open(t, cluster, "a", nil)
+	join(a, older, "of a")
+	a.mu.Lock() // it says nothing, so the other finds nobody
+	b := open(t, cluster, "b", nil)
+	g := join(b, younger, "of b")
+	a.mu.Unlock()
+	for _, n := range []*Node{a, b} {
+		if err := n.AwaitMembers(patient(t), 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the younger is in the group again", func() bool { return g.Size() == 2 && !g.away.Load() })
+	if err := g.Send(patient(t), Total, []byte("together")); err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 2, false, older, younger)
+	if got := younger.list(); got[0] != "of a" {
+		t.Errorf("the younger has %q, want the state of the older", got)
+	}
+	if !slices.ContainsFunc(younger.views, func(v GroupView) bool { return v.Expelled && v.Reason == membership.Merged }) {
+		t.Errorf("the younger was not told: %v", younger.events)
 	}
 }
 
