@@ -68,17 +68,26 @@ type offer struct {
 type offers struct {
 	mu   sync.Mutex
 	open map[offerKey]*offer
-	shut bool
+	shut chan struct{} // closed when nothing is offered any more
 }
 
-func (t *offers) init() { t.open = map[offerKey]*offer{} }
+func (t *offers) init() { t.open, t.shut = map[offerKey]*offer{}, make(chan struct{}) }
+
+func (t *offers) isShut() bool {
+	select {
+	case <-t.shut:
+		return true
+	default:
+		return false
+	}
+}
 
 // get returns the offer, which may still have to be made; nil if there are too many.
 func (t *offers) get(key offerKey) *offer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.open[key]
-	if o == nil && len(t.open) < maxOffers && !t.shut {
+	if o == nil && len(t.open) < maxOffers && !t.isShut() {
 		o = &offer{key: key, ready: make(chan struct{})}
 		t.open[key] = o
 		time.AfterFunc(offerFor, func() { t.discard(o) })
@@ -116,7 +125,7 @@ func (t *offers) clear() { t.discardIf(func(offerKey) bool { return true }) }
 
 func (t *offers) close() {
 	t.mu.Lock()
-	t.shut = true
+	close(t.shut)
 	t.mu.Unlock()
 	t.clear()
 }
@@ -235,7 +244,7 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	select {
 	case <-o.ready:
 	case <-timer.C:
-	case <-n.stopped:
+	case <-n.offers.shut:
 	}
 	if !n.offers.take(o) {
 		return
