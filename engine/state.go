@@ -171,7 +171,16 @@ func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 		return
 	}
 	o.label = n.label(t).append(nil)
-	if g := t.Local; g.queue != nil {
+	if g := t.Local; g.restore != nil { // it has the state, and is still catching up
+		g.restore.keepOffer(o)
+	} else {
+		n.takeSnapshot(g, o)
+	}
+}
+
+// takeSnapshot has the handler take a snapshot, after all that it has been handed.
+func (n *Node) takeSnapshot(g *Group, o *offer) {
+	if g.queue != nil {
 		n.enqueue(g.queue, o)
 	} else {
 		n.offers.fill(o, g.state)

@@ -451,6 +451,46 @@ func TestDonorDies(t *testing.T) {
 	sameLedgers(t, 200, false, second, joiner)
 }
 
+// TestAllDonorsDie: the joiner begins anew, and is told so; what comes then it keeps.
+func TestAllDonorsDie(t *testing.T) {
+	cluster := clusterOf(t)
+	joiner := &ledger{slow: 5 * time.Millisecond}
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	c := open(t, cluster, "c", nil) // so that two of three go on
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type joined struct {
+		g   *Group
+		err error
+	}
+	done := make(chan joined, 1)
+	go func() { g, err := b.Join(patient(t), "ledger", joiner); done <- joined{g, err} }()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	die(a)
+	j := <-done
+	if j.err != nil {
+		t.Fatal(j.err)
+	}
+	if err := j.g.Send(patient(t), Total, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	second := &ledger{}
+	if _, err := c.Join(patient(t), "ledger", second); err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 1, false, joiner, second)
+	if joiner.fresh != 1 || second.restores != 1 || len(joiner.list()) != 1 {
+		t.Errorf("told to begin anew %d times, %d entries, the next one restored %d times; want 1 of each", joiner.fresh, len(joiner.list()), second.restores)
+	}
+}
+
 // TestDonorRefuses: one whose Snapshot fails is passed over; if all do, Join says why.
 func TestDonorRefuses(t *testing.T) {
 	cluster := clusterOf(t)
