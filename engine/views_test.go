@@ -23,7 +23,7 @@ import (
 func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
 	t.Helper()
 	c := Config{
-		Cluster: cluster, Name: name, Interface: "lo", Timeout: 300 * time.Millisecond,
+		Cluster: cluster, Name: name, Interface: "lo", Timeout: time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if change != nil {
