@@ -13,9 +13,27 @@ import (
 // to what it keeps. Bytes from the network are hostile: a bad packet is counted
 // and dropped.
 func (m *Machine) Receive(now int64, ref slab.Ref, off, size int) {
+	m.receive(now, ref, off, size, wire.VerifyTrain(m.pool.Bytes(ref)[off:off+size], size) != 0)
+}
+
+// ReceiveTrain is Receive for packets that lie back to back, each of segment bytes
+// and the last one possibly shorter: their checksums cost less together.
+func (m *Machine) ReceiveTrain(now int64, ref slab.Ref, off, size, segment int) {
+	for end := off + size; off < end; {
+		good := wire.VerifyTrain(m.pool.Bytes(ref)[off:end], segment)
+		for i := 0; i < wire.MaxVerified && off < end; i++ {
+			n := min(segment, end-off)
+			m.receive(now, ref, off, n, good>>i&1 != 0)
+			off += n
+		}
+	}
+}
+
+// receive takes a packet whose checksum is right, or is not.
+func (m *Machine) receive(now int64, ref slab.Ref, off, size int, sum bool) {
 	m.now, m.unsettled = now, true
 	b := m.pool.Bytes(ref)[off : off+size]
-	h, ok := m.admit(b)
+	h, ok := m.admit(b, sum)
 	if !ok {
 		return
 	}
@@ -43,8 +61,9 @@ func (m *Machine) Receive(now int64, ref slab.Ref, off, size int) {
 	}
 }
 
-// admit tells whether b is an intact packet of this view from another member.
-func (m *Machine) admit(b []byte) (h wire.Header, ok bool) {
+// admit tells whether b, whose checksum is right or is not, is an intact packet of
+// this view from another member.
+func (m *Machine) admit(b []byte, sum bool) (h wire.Header, ok bool) {
 	h, err := wire.Parse(b)
 	switch {
 	case err == wire.ErrVersion:
@@ -55,7 +74,7 @@ func (m *Machine) admit(b []byte) (h wire.Header, ok bool) {
 		m.stats.OtherCluster++
 	case h.View != m.viewKey:
 		m.stats.OtherView++
-	case !wire.Verify(b):
+	case !sum:
 		m.stats.BadPackets++
 		m.stats.BadChecksum++
 	case h.Kind < wire.Data || h.Kind > wire.NAK || int(h.Sender) >= m.n || !h.Level.Valid() || h.Kind == wire.Data && h.Seq == 0:

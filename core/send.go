@@ -214,8 +214,8 @@ func (m *Machine) reserve(size int) {
 	}
 }
 
-// closePacket gives the packet under construction its sections and puts it into
-// our stream. The final one of a turn is as short as it can be; others are padded,
+// closePacket gives the packet under construction its header and sections and puts
+// it into our stream. The final one of a turn is as short as it can be; others are padded,
 // for a train's packets are all of one size.
 func (m *Machine) closePacket(final bool) {
 	p, own := &m.pack, &m.streams[m.self]
@@ -244,7 +244,7 @@ func (m *Machine) closePacket(final bool) {
 	} else {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
-	m.seal(mem[:size], wire.Header{Kind: wire.Data, Seq: seq, Level: p.level, Flags: flags, Body: p.pos - wire.HeaderSize})
+	m.header(mem, wire.Header{Kind: wire.Data, Seq: seq, Level: p.level, Flags: flags, Body: p.pos - wire.HeaderSize})
 	m.keepOwn(entry{
 		seq: seq, ref: p.ref, off: uint32(p.off), size: uint32(size), body: uint16(p.pos - wire.HeaderSize),
 		level: p.level, flags: flags, charge: uint32(flowctl.Charge(size, p.packets == 0)),
@@ -272,10 +272,9 @@ func (m *Machine) keepOwn(e entry) {
 	m.accept(m.self, own.at(e.seq))
 }
 
-func (m *Machine) seal(b []byte, h wire.Header) {
+func (m *Machine) header(b []byte, h wire.Header) {
 	h.Cluster, h.View, h.Sender = m.cfg.Cluster, m.viewKey, uint8(m.self)
 	wire.PutHeader(b, h)
-	wire.Seal(b)
 }
 
 // ordersNow tells whether the token is here and there is something to order.
@@ -321,12 +320,14 @@ func (m *Machine) appendRow(b []byte) []byte {
 	return wire.AppendRow(b, m.rowNo, m.rows.Ord(m.self), pause, m.rows.Rcv(m.self))
 }
 
-// endTrain puts the closed packets of the train into the output.
+// endTrain seals the closed packets of the train, all at once since that is
+// cheaper, and puts them into the output.
 func (m *Machine) endTrain() {
 	p := &m.pack
 	if p.packets == 0 {
 		return
 	}
+	wire.SealTrain(m.pool.Bytes(p.ref)[p.start:p.off], m.cfg.Segment)
 	m.emitOut(Multicast, p.off-p.start, m.cfg.Segment)
 	p.start, p.packets = p.off, 0
 }
@@ -349,7 +350,8 @@ func (m *Machine) control(to int, kind wire.Kind, flags uint8, body []byte) {
 		sec = m.appendRow(sec)
 	}
 	size := len(sec) + wire.SumSize
-	m.seal(mem[:size], wire.Header{Kind: kind, Flags: flags, Body: len(body)})
+	m.header(mem, wire.Header{Kind: kind, Flags: flags, Body: len(body)})
+	wire.Seal(mem[:size])
 	m.emitOut(to, size, size)
 	p.off += size
 	p.start = p.off
