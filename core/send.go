@@ -61,7 +61,8 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 			m.full = true
 			return taken, false
 		}
-		f := wire.Frame{Kind: msg.Kind, First: !p.partial, Last: true, Level: msg.Level, Group: msg.Group, Size: msg.Size}
+		var f wire.Frame // field by field, like core.Delivery in hand
+		f.Kind, f.First, f.Last, f.Level, f.Group, f.Size = msg.Kind, !p.partial, true, msg.Level, msg.Group, msg.Size
 		head, room, rest := wire.FrameSize, p.limit-p.pos, len(part)-taken
 		if head+rest > room {
 			if f.Last = false; f.First {
@@ -74,15 +75,15 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 			rest = room - head
 		}
 		mem := m.pool.Bytes(p.ref)[p.off:]
-		p.pos += wire.PutFrame(mem[p.pos:], f, rest)
+		p.pos += wire.PutFrame(mem[p.pos:], &f, rest)
 		p.pos += copy(mem[p.pos:p.pos+rest], part[taken:])
 		taken += rest
 		p.level = p.level.Join(msg.Level)
-		p.partial, p.message = !f.Last, msg
-		if f.Last {
+		if p.partial = !f.Last; f.Last {
 			m.stats.MessagesSent++
 			return taken, true
 		}
+		p.message = msg
 		m.closePacket(false)
 	}
 	return 0, false
@@ -110,7 +111,7 @@ func (m *Machine) putAbort() {
 		}
 	}
 	f := wire.Frame{Kind: p.message.Kind, Last: true, Abort: true, Level: p.message.Level, Group: p.message.Group}
-	p.pos += wire.PutFrame(m.pool.Bytes(p.ref)[p.off+p.pos:], f, 0)
+	p.pos += wire.PutFrame(m.pool.Bytes(p.ref)[p.off+p.pos:], &f, 0)
 	p.level = p.level.Join(p.message.Level)
 	p.abort, p.partial = false, false
 }
