@@ -29,7 +29,7 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	}
 	m.stats.MessagesDelivered += uint64(d.count)
 	if d.packets > 0 {
-		m.unsettled = true // what is delivered may be forgotten
+		m.unsettled, m.news = true, true // what is delivered may be forgotten
 		m.again = m.full
 		m.considerPause() // the senders may go on
 	}

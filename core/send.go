@@ -49,7 +49,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 	if m.flush.frozen {
 		return 0, false
 	}
-	if m.unsettled {
+	if m.news {
 		m.settle()
 	}
 	p := &m.pack
@@ -58,6 +58,10 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 	}
 	for !p.abort {
 		if !p.open && !m.openPacket(false) {
+			if m.unsettled { // our own packets may be stable: if there is nobody else
+				m.settle()
+				continue
+			}
 			m.full = true
 			return taken, false
 		}
@@ -245,11 +249,8 @@ func (m *Machine) closePacket(final bool) {
 	} else {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
-	m.header(mem, wire.Header{Kind: wire.Data, Seq: seq, Level: p.level, Flags: flags, Body: p.pos - wire.HeaderSize})
-	m.keepOwn(entry{
-		seq: seq, ref: p.ref, off: uint32(p.off), size: uint32(size), body: uint16(p.pos - wire.HeaderSize),
-		level: p.level, flags: flags, charge: uint32(flowctl.Charge(size, p.packets == 0)),
-	})
+	m.header(mem, wire.Data, seq, p.level, flags, p.pos-wire.HeaderSize)
+	m.keepOwn(size, flowctl.Charge(size, p.packets == 0))
 	p.open = false
 	p.packets++
 	p.off += size
@@ -258,24 +259,28 @@ func (m *Machine) closePacket(final bool) {
 	}
 }
 
-// keepOwn puts a packet of ours into our stream.
-func (m *Machine) keepOwn(e entry) {
-	own := &m.streams[m.self]
-	m.pool.Retain(e.ref)
-	own.fit(e.seq)
-	*own.at(e.seq) = e
-	m.held += int(e.charge)
-	own.top = e.seq
-	m.window.Sent(int(e.charge))
+// keepOwn puts the packet under construction, whose header is in m.head, into our
+// stream.
+func (m *Machine) keepOwn(size, charge int) {
+	own, seq := &m.streams[m.self], m.head.Seq
+	own.fit(seq)
+	e := m.keep(own.at(seq), m.pack.ref, m.pack.off, size)
+	e.charge = uint32(charge)
+	m.held += charge
+	own.top = seq
+	m.window.Sent(charge)
 	m.stats.PacketsSent++
-	m.stats.BytesSent += uint64(e.size)
+	m.stats.BytesSent += uint64(size)
 	m.unsettled = true
-	m.accept(m.self, own.at(e.seq))
+	m.accept(m.self, e)
 }
 
-func (m *Machine) header(b []byte, h wire.Header) {
-	h.Cluster, h.View, h.Sender = m.cfg.Cluster, m.viewKey, uint8(m.self)
-	wire.PutHeader(b, h)
+// header writes a packet's header into b, and into m.head.
+func (m *Machine) header(b []byte, kind wire.Kind, seq uint64, level order.Level, flags uint8, body int) {
+	h := &m.head
+	h.Kind, h.Cluster, h.View, h.Seq = kind, m.cfg.Cluster, m.viewKey, seq
+	h.Sender, h.Level, h.Flags, h.Body = uint8(m.self), level, flags, body
+	h.Put(b)
 }
 
 // ordersNow tells whether the token is here and there is something to order.
@@ -351,7 +356,7 @@ func (m *Machine) control(to int, kind wire.Kind, flags uint8, body []byte) {
 		sec = m.appendRow(sec)
 	}
 	size := len(sec) + wire.SumSize
-	m.header(mem, wire.Header{Kind: kind, Flags: flags, Body: len(body)})
+	m.header(mem, kind, 0, 0, flags, len(body))
 	wire.Seal(mem[:size])
 	m.emitOut(to, size, size)
 	p.off += size
