@@ -3,6 +3,7 @@ package core
 import (
 	"cohort/internal/flaw"
 	"cohort/order"
+	"cohort/slab"
 	"cohort/wire"
 )
 
@@ -28,7 +29,7 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	}
 	m.stats.MessagesDelivered += uint64(d.count)
 	if d.packets > 0 {
-		m.unsettled = true // what is delivered may be forgotten
+		m.unsettled, m.news = true, true // what is delivered may be forgotten
 		m.again = m.full
 		m.considerPause() // the senders may go on
 	}
@@ -142,13 +143,14 @@ func (d *deliverer) packet(s int, st *stream, e *entry) bool {
 	m := d.m
 	begin := wire.HeaderSize
 	body := m.bytes(e)[begin : begin+int(e.body)]
+	m.delivery.Sender, m.delivery.Packet = s, e.seq
 	for st.pos < len(body) {
 		n := wire.NextFrame(body[st.pos:], &m.frame)
 		if n == 0 { // the same at every member: the checksum held
 			m.stats.BadFrames++
 			return true
 		}
-		if !d.message(s, st, e) {
+		if !d.message(st, e) {
 			d.stop = true
 			return false
 		}
@@ -158,12 +160,12 @@ func (d *deliverer) packet(s int, st *stream, e *entry) bool {
 }
 
 // message delivers the frame in m.frame, or puts it together with the ones before it.
-func (d *deliverer) message(s int, st *stream, e *entry) bool {
+func (d *deliverer) message(st *stream, e *entry) bool {
 	m := d.m
 	f, part := &m.frame, &st.part
 	if f.First && f.Last {
 		part.active = false
-		return d.hand(s, e, f.Payload, true)
+		return d.hand(f.Payload, e.ref)
 	}
 	switch {
 	case f.Abort:
@@ -186,7 +188,7 @@ func (d *deliverer) message(s int, st *stream, e *entry) bool {
 		m.stats.BadFrames++
 		return true
 	}
-	if !d.hand(s, e, part.buf, false) {
+	if !d.hand(part.buf, 0) {
 		part.buf = part.buf[:len(part.buf)-len(f.Payload)]
 		return false
 	}
@@ -206,15 +208,16 @@ func (p *partial) begin(size int) {
 	p.active, p.size, p.buf = size <= MaxMessage, size, p.buf[:0]
 }
 
-func (d *deliverer) hand(s int, e *entry, payload []byte, inSlab bool) bool {
+// hand gives the sink a message of the packet that is being delivered. payload lies
+// in slab ref, or in none if that is 0.
+func (d *deliverer) hand(payload []byte, ref slab.Ref) bool {
 	m := d.m
-	m.delivery = Delivery{
-		Sender: s, Packet: e.seq, Pos: m.streams[s].pos, Group: m.frame.Group, Kind: m.frame.Kind, Level: m.frame.Level, Payload: payload,
-	}
-	if inSlab {
-		m.delivery.Slab = e.ref
-	}
-	if !d.sink.Deliver(&m.delivery) {
+	// Field by field: a composite would be put together elsewhere and copied, and
+	// the copy's wide loads wait for the narrow stores before them.
+	out := &m.delivery
+	out.Group, out.Kind, out.Level, out.Payload = m.frame.Group, m.frame.Kind, m.frame.Level, payload
+	out.Pos, out.Slab, out.Keep = m.streams[out.Sender].pos, ref, false
+	if !d.sink.Deliver(out) {
 		return false
 	}
 	d.count++

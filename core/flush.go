@@ -247,7 +247,7 @@ func (m *Machine) Release() {
 
 // noteLife notes a packet from a member, unless another may have sent it: packets
 // of a dead member are repaired by those who have them.
-func (m *Machine) noteLife(from int, h wire.Header) {
+func (m *Machine) noteLife(from int, h *wire.Header) {
 	if h.Kind != wire.Data || h.Seq > m.streams[from].top {
 		m.heard[from] = m.now
 	}

@@ -310,7 +310,7 @@ func (a liar) frames() (body []byte) {
 			Kind: uint8(a.r.IntN(8)), First: a.r.IntN(2) == 0, Last: a.r.IntN(2) == 0, Abort: a.r.IntN(5) == 0,
 			Level: levels[a.r.IntN(len(levels))], Group: a.r.Uint32(), Size: int(min(a.number(), 1<<32-1)),
 		}
-		body = append(body, b[:wire.PutFrame(b, f, n)+n]...)
+		body = append(body, b[:wire.PutFrame(b, &f, n)+n]...)
 	}
 	return body[:len(body)-a.r.IntN(2)*a.r.IntN(len(body)+1)]
 }
@@ -433,9 +433,9 @@ func TestClaimsCostNothing(t *testing.T) {
 	m, in := lone(t, n, 0)
 	in.receive(0, sealed(wire.Header{Kind: wire.RowOnly, View: m.viewKey, Sender: 1})) // takes the slab
 	start := make([]byte, wire.FrameStartSize)
-	wire.PutFrame(start, wire.Frame{First: true, Size: MaxMessage}, 0)
+	wire.PutFrame(start, &wire.Frame{First: true, Size: MaxMessage}, 0)
 	tooLong := bytes.Clone(start)
-	wire.PutFrame(tooLong, wire.Frame{First: true, Size: 1<<32 - 1}, 0)
+	wire.PutFrame(tooLong, &wire.Frame{First: true, Size: 1<<32 - 1}, 0)
 	all := make([]uint64, n)
 	for k := range all {
 		all[k] = 1<<64 - 1
@@ -467,7 +467,7 @@ func TestFragmentsBeyondTheirMessage(t *testing.T) {
 	m, in := lone(t, 3, 0)
 	packet := func(seq uint64, f wire.Frame, size int) []byte {
 		b := make([]byte, wire.FrameStartSize+size)
-		b = b[:wire.PutFrame(b, f, size)+size]
+		b = b[:wire.PutFrame(b, &f, size)+size]
 		return sealed(wire.Header{Kind: wire.Data, View: m.viewKey, Sender: 1, Seq: seq, Body: len(b)}, b)
 	}
 	in.receive(0, packet(1, wire.Frame{First: true, Size: 100}, 10))

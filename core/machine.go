@@ -167,11 +167,13 @@ type Machine struct {
 	holdMost  int      // past so many, packets beyond a hole are not kept: no honest sender has more on the way
 	safeWait  bool     // delivery stands at a safe message
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
-	unsettled bool     // something came in since settle was last called
+	unsettled bool     // something happened since settle was last called
+	news      bool     // ... that came from outside, or was delivered
 	pack      packer
 	out       []Out
 	now       int64
 
+	head     wire.Header // of the packet being received or closed: not copied, as in hand
 	delivery Delivery
 	frame    wire.Frame
 	ranges   []wire.Range
@@ -271,7 +273,7 @@ func (m *Machine) settle() {
 	for s := range m.streams {
 		m.scan(s)
 	}
-	m.unsettled = false
+	m.unsettled, m.news = false, false
 	if t := m.ledger.Arrived(m.rows.Rcv(m.self)); t > m.rows.Ord(m.self) {
 		m.rows.CanOrder(m.self, t)
 		m.ackSafeTotals()

@@ -161,6 +161,30 @@ func TestLossIsRepaired(t *testing.T) {
 	}
 }
 
+// TestTrainLosesOnlyItsBadPackets: damage to one packet of a train is not the others'.
+func TestTrainLosesOnlyItsBadPackets(t *testing.T) {
+	l := newLab(t, 2, 1472)
+	payload := make([]byte, 60_000)
+	l.send(0, order.FIFO, payload)
+	l.ms[0].Flush(l.now)
+	for _, o := range l.ms[0].Output() {
+		ref := l.ps[1].Get()
+		n := copy(l.ps[1].Bytes(ref), o.Buf)
+		packets := uint64((n + o.Segment - 1) / o.Segment)
+		l.ps[1].Bytes(ref)[3*o.Segment+100] ^= 1
+		l.ms[1].ReceiveTrain(l.now, ref, 0, n, o.Segment)
+		if st := l.ms[1].Stats(); st.PacketsReceived != packets-1 || st.BadChecksum != 1 || packets < 40 {
+			t.Errorf("of %d packets %d received, %d damaged; want all but one", packets, st.PacketsReceived, st.BadChecksum)
+		}
+		l.ps[1].Release(ref)
+	}
+	l.ms[0].Recycle()
+	l.run(1000)
+	if len(l.got[1]) != 1 {
+		t.Errorf("delivered %d messages after repair, want 1", len(l.got[1]))
+	}
+}
+
 type counter struct{ n, bytes int }
 
 func (c *counter) Deliver(d *Delivery) bool { c.n++; c.bytes += len(d.Payload); return true }

@@ -49,7 +49,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 	if m.flush.frozen {
 		return 0, false
 	}
-	if m.unsettled {
+	if m.news {
 		m.settle()
 	}
 	p := &m.pack
@@ -58,10 +58,15 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 	}
 	for !p.abort {
 		if !p.open && !m.openPacket(false) {
+			if m.unsettled { // our own packets may be stable: if there is nobody else
+				m.settle()
+				continue
+			}
 			m.full = true
 			return taken, false
 		}
-		f := wire.Frame{Kind: msg.Kind, First: !p.partial, Last: true, Level: msg.Level, Group: msg.Group, Size: msg.Size}
+		var f wire.Frame // field by field, like core.Delivery in hand
+		f.Kind, f.First, f.Last, f.Level, f.Group, f.Size = msg.Kind, !p.partial, true, msg.Level, msg.Group, msg.Size
 		head, room, rest := wire.FrameSize, p.limit-p.pos, len(part)-taken
 		if head+rest > room {
 			if f.Last = false; f.First {
@@ -74,15 +79,15 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 			rest = room - head
 		}
 		mem := m.pool.Bytes(p.ref)[p.off:]
-		p.pos += wire.PutFrame(mem[p.pos:], f, rest)
+		p.pos += wire.PutFrame(mem[p.pos:], &f, rest)
 		p.pos += copy(mem[p.pos:p.pos+rest], part[taken:])
 		taken += rest
 		p.level = p.level.Join(msg.Level)
-		p.partial, p.message = !f.Last, msg
-		if f.Last {
+		if p.partial = !f.Last; f.Last {
 			m.stats.MessagesSent++
 			return taken, true
 		}
+		p.message = msg
 		m.closePacket(false)
 	}
 	return 0, false
@@ -110,7 +115,7 @@ func (m *Machine) putAbort() {
 		}
 	}
 	f := wire.Frame{Kind: p.message.Kind, Last: true, Abort: true, Level: p.message.Level, Group: p.message.Group}
-	p.pos += wire.PutFrame(m.pool.Bytes(p.ref)[p.off+p.pos:], f, 0)
+	p.pos += wire.PutFrame(m.pool.Bytes(p.ref)[p.off+p.pos:], &f, 0)
 	p.level = p.level.Join(p.message.Level)
 	p.abort, p.partial = false, false
 }
@@ -214,8 +219,8 @@ func (m *Machine) reserve(size int) {
 	}
 }
 
-// closePacket gives the packet under construction its sections and puts it into
-// our stream. The final one of a turn is as short as it can be; others are padded,
+// closePacket gives the packet under construction its header and sections and puts
+// it into our stream. The final one of a turn is as short as it can be; others are padded,
 // for a train's packets are all of one size.
 func (m *Machine) closePacket(final bool) {
 	p, own := &m.pack, &m.streams[m.self]
@@ -244,11 +249,8 @@ func (m *Machine) closePacket(final bool) {
 	} else {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
-	m.seal(mem[:size], wire.Header{Kind: wire.Data, Seq: seq, Level: p.level, Flags: flags, Body: p.pos - wire.HeaderSize})
-	m.keepOwn(entry{
-		seq: seq, ref: p.ref, off: uint32(p.off), size: uint32(size), body: uint16(p.pos - wire.HeaderSize),
-		level: p.level, flags: flags, charge: uint32(flowctl.Charge(size, p.packets == 0)),
-	})
+	m.header(mem, wire.Data, seq, p.level, flags, p.pos-wire.HeaderSize)
+	m.keepOwn(size, flowctl.Charge(size, p.packets == 0))
 	p.open = false
 	p.packets++
 	p.off += size
@@ -257,25 +259,28 @@ func (m *Machine) closePacket(final bool) {
 	}
 }
 
-// keepOwn puts a packet of ours into our stream.
-func (m *Machine) keepOwn(e entry) {
-	own := &m.streams[m.self]
-	m.pool.Retain(e.ref)
-	own.fit(e.seq)
-	*own.at(e.seq) = e
-	m.held += int(e.charge)
-	own.top = e.seq
-	m.window.Sent(int(e.charge))
+// keepOwn puts the packet under construction, whose header is in m.head, into our
+// stream.
+func (m *Machine) keepOwn(size, charge int) {
+	own, seq := &m.streams[m.self], m.head.Seq
+	own.fit(seq)
+	e := m.keep(own.at(seq), m.pack.ref, m.pack.off, size)
+	e.charge = uint32(charge)
+	m.held += charge
+	own.top = seq
+	m.window.Sent(charge)
 	m.stats.PacketsSent++
-	m.stats.BytesSent += uint64(e.size)
+	m.stats.BytesSent += uint64(size)
 	m.unsettled = true
-	m.accept(m.self, own.at(e.seq))
+	m.accept(m.self, e)
 }
 
-func (m *Machine) seal(b []byte, h wire.Header) {
-	h.Cluster, h.View, h.Sender = m.cfg.Cluster, m.viewKey, uint8(m.self)
-	wire.PutHeader(b, h)
-	wire.Seal(b)
+// header writes a packet's header into b, and into m.head.
+func (m *Machine) header(b []byte, kind wire.Kind, seq uint64, level order.Level, flags uint8, body int) {
+	h := &m.head
+	h.Kind, h.Cluster, h.View, h.Seq = kind, m.cfg.Cluster, m.viewKey, seq
+	h.Sender, h.Level, h.Flags, h.Body = uint8(m.self), level, flags, body
+	h.Put(b)
 }
 
 // ordersNow tells whether the token is here and there is something to order.
@@ -321,12 +326,14 @@ func (m *Machine) appendRow(b []byte) []byte {
 	return wire.AppendRow(b, m.rowNo, m.rows.Ord(m.self), pause, m.rows.Rcv(m.self))
 }
 
-// endTrain puts the closed packets of the train into the output.
+// endTrain seals the closed packets of the train, all at once since that is
+// cheaper, and puts them into the output.
 func (m *Machine) endTrain() {
 	p := &m.pack
 	if p.packets == 0 {
 		return
 	}
+	wire.SealTrain(m.pool.Bytes(p.ref)[p.start:p.off], m.cfg.Segment)
 	m.emitOut(Multicast, p.off-p.start, m.cfg.Segment)
 	p.start, p.packets = p.off, 0
 }
@@ -349,7 +356,8 @@ func (m *Machine) control(to int, kind wire.Kind, flags uint8, body []byte) {
 		sec = m.appendRow(sec)
 	}
 	size := len(sec) + wire.SumSize
-	m.seal(mem[:size], wire.Header{Kind: kind, Flags: flags, Body: len(body)})
+	m.header(mem, kind, 0, 0, flags, len(body))
+	wire.Seal(mem[:size])
 	m.emitOut(to, size, size)
 	p.off += size
 	p.start = p.off

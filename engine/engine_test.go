@@ -68,6 +68,7 @@ func joinAll(t testing.TB, nodes []*Node, name string, h func(i int) Handler) []
 		}
 		groups[i] = g
 	}
+	allJoined(t, groups)
 	return groups
 }
 

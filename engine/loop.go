@@ -279,23 +279,25 @@ func (n *Node) take(now int64, i int) {
 		copy(n.pool.Bytes(ref)[off:], t.Buf)
 		n.in.used += (len(t.Buf) + smallPad - 1) & smallMask
 	}
-	for end := off + len(t.Buf); off < end; off += t.Segment {
-		n.packet(now, ref, off, min(t.Segment, end-off))
-	}
+	n.packets(now, ref, off, len(t.Buf), t.Segment)
 	if n.pool.Shared(n.in.refs[i]) {
 		n.pool.Release(n.in.refs[i])
 		n.in.refs[i] = n.pool.Get()
 	}
 }
 
-// packet hands a packet to the protocol.
-func (n *Node) packet(now int64, ref slab.Ref, off, size int) {
+// packets hands the packets of a train to the protocol or, if they are beacons, to
+// that part of it. Where the kernel has put both into one train, the fewer are taken
+// for bad ones: either is sent again.
+func (n *Node) packets(now int64, ref slab.Ref, off, size, segment int) {
 	b := n.pool.Bytes(ref)[off : off+size]
 	if size >= wire.Overhead && wire.Kind(b[3]) >= wire.Here {
-		n.beacon(now, b)
+		for ; len(b) > 0; b = b[min(segment, len(b)):] {
+			n.beacon(now, b[:min(segment, len(b))])
+		}
 		return
 	}
-	n.proc.Packet(now, ref, off, size)
+	n.proc.Train(now, ref, off, size, segment)
 }
 
 // outbox turns the protocol's output into trains.

@@ -130,6 +130,13 @@ func (p *Process) Packet(now int64, ref slab.Ref, off, size int) {
 	}
 }
 
+// Train is site.Site's.
+func (p *Process) Train(now int64, ref slab.Ref, off, size, segment int) {
+	if p.site != nil {
+		p.site.Train(now, ref, off, size, segment)
+	}
+}
+
 // Flush does everything that is due.
 func (p *Process) Flush(now int64) {
 	switch {

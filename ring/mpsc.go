@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Flags in the low bits of MPSC.tail, where producers see them for nothing.
@@ -75,8 +76,31 @@ func (r *MPSC) push(meta uint64, payload []byte, barred uint64) bool {
 		pos += pad
 	}
 	sl := r.fill(pos, meta, payload)
+	r.prepare(pos, size)
 	atomic.StoreUint64(&sl.state, r.record(pos, len(payload)))
 	return true
+}
+
+// How far ahead and how many bytes at most prepare looks.
+const (
+	prepareAhead = 1024
+	prepareMost  = 2048
+)
+
+// prepare brings the memory of a record to come into this core's cache. The
+// consumer's core read it a lap ago and still holds it: without this each push
+// would wait for every line of it in turn, since what publishes a record waits
+// for all stores before it.
+func (r *MPSC) prepare(pos, size uint64) {
+	ahead := size
+	for ahead < prepareAhead {
+		ahead *= 2
+	}
+	size = min(size, prepareMost)
+	if at := pos + ahead; at+size-r.headCache.Load() <= r.size && r.offset(at)+size <= r.size {
+		prefetch(&r.data[r.offset(at)], size)
+		prefetch((*byte)(unsafe.Pointer(r.slot(at))), 1)
+	}
 }
 
 // reserve takes pad+size bytes at pos, pad of them up to the end of the lap.

@@ -50,6 +50,17 @@ func (s *Site) Packet(now int64, ref slab.Ref, off, size int) {
 	}
 }
 
+// Train is Packet for packets that lie back to back, like core.Machine.ReceiveTrain.
+func (s *Site) Train(now int64, ref slab.Ref, off, size, segment int) {
+	if !s.out && s.previous == nil && !s.machine.Frozen() {
+		s.machine.ReceiveTrain(now, ref, off, size, segment)
+		return
+	}
+	for end := off + size; off < end; off += segment {
+		s.Packet(now, ref, off, min(segment, end-off))
+	}
+}
+
 // replay takes the packets that came before the view did.
 func (s *Site) replay(now int64) {
 	for _, e := range s.early {

@@ -12,7 +12,7 @@ const benchMembers = 5
 func fullPacket(b []byte, old, now []uint64) []byte {
 	pos := HeaderSize
 	for range 20 {
-		pos += PutFrame(b[pos:], Frame{First: true, Last: true, Level: order.Total, Group: 7}, 64) + 64
+		pos += PutFrame(b[pos:], &Frame{First: true, Last: true, Level: order.Total, Group: 7}, 64) + 64
 	}
 	h := Header{Kind: Data, Cluster: 1, View: 2, Seq: 3, Level: order.Total, Flags: HasDep | HasRecord | HasRow, Body: pos - HeaderSize}
 	sec := AppendDeltas(b[:pos], old, now)

@@ -30,7 +30,7 @@ type Frame struct {
 
 // PutFrame writes the head of a frame with a payload of n bytes into b and
 // returns its length: FrameStartSize if f begins a message that it does not end.
-func PutFrame(b []byte, f Frame, n int) int {
+func PutFrame(b []byte, f *Frame, n int) int {
 	bits := f.Kind & kindMask
 	if f.First {
 		bits |= frameFirst

@@ -48,7 +48,7 @@ func sealed(h Header, between ...[]byte) []byte {
 
 func frame(f Frame, payload string) []byte {
 	b := make([]byte, FrameStartSize)
-	return append(b[:PutFrame(b, f, len(payload))], payload...)
+	return append(b[:PutFrame(b, &f, len(payload))], payload...)
 }
 
 // goldenFrames are those of testdata/data.hex.

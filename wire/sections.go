@@ -149,6 +149,9 @@ func (r Row) Pause() bool { return r[16]&1 != 0 }
 // Rcv is the highest packet of sender s up to which the member has all.
 func (r Row) Rcv(s int) uint64 { return le.Uint64(r[rowFixed+8*s:]) }
 
+// HasSections tells whether there is anything for Sections to find.
+func (h *Header) HasSections() bool { return h.Flags&(HasDep|HasRecord|HasRow) != 0 }
+
 // Sections are the optional parts of a packet; absent ones are nil or zero.
 type Sections struct {
 	Dep    Deltas
@@ -158,7 +161,7 @@ type Sections struct {
 
 // Sections checks and returns the sections of packet b, whose header is h, in a
 // view of n members. The result borrows b.
-func (h Header) Sections(b []byte, n int) (s Sections, err error) {
+func (h *Header) Sections(b []byte, n int) (s Sections, err error) {
 	b = b[HeaderSize+h.Body : len(b)-SumSize]
 	if h.Flags&HasDep != 0 {
 		if s.Dep, b, err = takeDeltas(b, n); err != nil {

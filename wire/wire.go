@@ -65,8 +65,11 @@ var (
 
 var le = binary.LittleEndian
 
-// PutHeader writes h into the first HeaderSize bytes of b.
-func PutHeader(b []byte, h Header) {
+// PutHeader is Header.Put.
+func PutHeader(b []byte, h Header) { h.Put(b) }
+
+// Put writes h into the first HeaderSize bytes of b.
+func (h *Header) Put(b []byte) {
 	_ = b[HeaderSize-1]
 	le.PutUint16(b, Magic)
 	b[2], b[3] = Version, byte(h.Kind)
@@ -78,26 +81,31 @@ func PutHeader(b []byte, h Header) {
 	le.PutUint16(b[30:], 0)
 }
 
-// Parse reads the header of b without looking at the checksum, so that packets
-// for others are dropped cheaply; Verify must follow before b is believed.
-func Parse(b []byte) (Header, error) {
+// Parse is Header.Parse.
+func Parse(b []byte) (h Header, err error) {
+	err = h.Parse(b)
+	return h, err
+}
+
+// Parse reads the header of b into h without looking at the checksum, so that
+// packets for others are dropped cheaply; Verify must follow before b is believed.
+// With an error h says nothing.
+func (h *Header) Parse(b []byte) error {
 	if len(b) < Overhead || len(b) > MaxPacket {
-		return Header{}, ErrShort
+		return ErrShort
 	}
 	if le.Uint16(b) != Magic {
-		return Header{}, ErrMagic
+		return ErrMagic
 	}
 	if b[2] != Version {
-		return Header{}, ErrVersion
+		return ErrVersion
 	}
-	h := Header{
-		Kind: Kind(b[3]), Cluster: le.Uint32(b[4:]), View: le.Uint64(b[8:]), Seq: le.Uint64(b[16:]),
-		Sender: b[24], Level: order.Level(b[25]), Flags: b[26], Body: int(le.Uint16(b[28:])),
-	}
+	h.Kind, h.Cluster, h.View, h.Seq = Kind(b[3]), le.Uint32(b[4:]), le.Uint64(b[8:]), le.Uint64(b[16:])
+	h.Sender, h.Level, h.Flags, h.Body = b[24], order.Level(b[25]), b[26], int(le.Uint16(b[28:]))
 	if HeaderSize+h.Body+SumSize > len(b) {
-		return Header{}, ErrShort
+		return ErrShort
 	}
-	return h, nil
+	return nil
 }
 
 // Seal writes the checksum into the last SumSize bytes of b.

@@ -68,6 +68,7 @@ func (l *Log) Reset(cfg Config) {
 	}
 	if len(l.history) != cfg.Keep {
 		l.history = make([]uint32, cfg.Keep)
+		clear(l.history) // or its pages would be got while it is measured
 	}
 	if l.digests == nil {
 		l.digests = make([]uint64, 0, 1<<14)

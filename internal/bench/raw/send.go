@@ -213,7 +213,7 @@ func (s *sender) frame(b []byte) (n int, full bool) {
 		}
 		size = len(b) - head
 	}
-	n = wire.PutFrame(b, f, size)
+	n = wire.PutFrame(b, &f, size)
 	n += copy(b[n:], s.rest[:size])
 	s.rest, s.begun = s.rest[size:], true
 	if f.Last {

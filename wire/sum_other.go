@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package wire
+
+const sideBySide = false
+
+func stripes(*[abreast][4]uint64, *[abreast]*byte, int) {}
