@@ -133,7 +133,9 @@ func (a *Agreement) Suspect(now int64, rank int, why Reason) {
 	if rank == a.self || a.suspects[rank] != 0 && a.hearsay>>rank&1 == 0 {
 		return
 	}
-	a.suspects[rank] = why
+	if a.suspects[rank] == 0 { // else others have found out first, and why
+		a.suspects[rank] = why
+	}
 	a.hearsay &^= 1 << rank
 	a.Tell()
 	a.Step(now)
