@@ -35,7 +35,7 @@ func (n *Node) submitting(payload []byte) {
 	}
 	n.groups.bind(g)
 	if g.state != nil {
-		g.restore = newRestoring(o.Serial)
+		g.restore = newRestoring(o.Serial, n.proc.Site().Key())
 		if t := n.groups.table.Find(o.Name); t != nil {
 			t.Local = g
 		}
@@ -101,7 +101,7 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	v.Joined = []int{t.Rank(sender)}
 	v.Fresh = own && e.Fresh
 	if own && g.state != nil && !e.Fresh {
-		g.restore.began(v, n.view())
+		g.restore.keepView(v)
 		g.fetchFrom(e.Donor, n.view(), t)
 		return
 	}
@@ -177,6 +177,9 @@ func (n *Node) tell(g *Group, v GroupView) {
 
 // show is tell for a group that is up to date.
 func (n *Node) show(g *Group, v GroupView) {
+	if g.why != nil {
+		return // it has no state, and is being left
+	}
 	ids := make([]uint64, len(v.Members))
 	for i, m := range v.Members {
 		ids[i] = m.ID
@@ -311,10 +314,10 @@ func (n *Node) shift(c site.Change, s groups.Shift[*Group], reasons []membership
 		r := bits.TrailingZeros64(m)
 		v.Left = append(v.Left, Departed{c.Old.Members[r], reasons[r]})
 	}
-	v.Fresh = s.Fresh == n.rank()
-	if v.Fresh && g.restore != nil {
+	if s.Fresh == n.rank() && g.restore != nil && !g.restore.done {
 		n.cfg.Logger.Error("all who had the group's state have failed: it begins anew", "group", g.name)
-		g.restore.orphaned(v)
+		v.Fresh = true
+		n.orphaned(g, v)
 	}
 	n.tell(g, v)
 }

@@ -67,6 +67,7 @@ func (n *Node) poll(now int64) {
 		case control.Connected:
 			n.proc.Connected(now, e.Peer)
 		case control.Disconnected:
+			n.trouble = e.Err
 			n.proc.Disconnected(now, e.Peer)
 		case control.Received:
 			n.letter(now, e.Peer, e.Body)

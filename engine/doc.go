@@ -4,9 +4,9 @@
 // # A node, a ring, groups
 //
 // [Open] makes this process a member of a ring: the nodes of one cluster name on
-// one network. It returns when the first view has formed, of as many nodes as
-// [Config].Expect says; every member then knows the same members by the same
-// ranks, oldest first.
+// one network. It finds the others by multicast and joins them or, if there is no
+// ring, forms one with them, once a majority of [Config].Expect is there. All members know
+// the same members by the same ranks, oldest first; [Node.View] is who they are now.
 //
 //	node, err := engine.Open(ctx, engine.Config{Cluster: "shop", Interface: "eth0", Expect: 3})
 //	defer node.Close()
@@ -15,14 +15,31 @@
 // costs a table entry. The handler gets the group's messages and its views.
 //
 //	orders, err := node.Join(ctx, "orders", engine.HandlerFunc(func(m *engine.Message) {
-//		fmt.Printf("%d: %s\n", m.Sender, m.Payload)
+//		fmt.Printf("%s: %s\n", m.From().Name, m.Payload)
 //	}))
 //	err = orders.Send(ctx, engine.Total, []byte("buy 100"))
 //
 // A sender gets its own messages too, in their place. Messages have 0 bytes to 16 MiB.
-// Views of a group have their place in the total order, and what is sent after a
-// view has come reaches all its members. A FIFO or causal message sent before may
-// come after it.
+//
+// # Views
+//
+// Nodes join, leave and fail at any time. Each change is a [GroupView], handed to the
+// handler between messages: who is in the group from here on, who joined, who left or
+// failed, and why. All who go from one view of the ring to the next have delivered the
+// same messages in between; and what one of them delivered of a safe message, all of
+// them did, even if it failed at once.
+//
+// Views of a group that follow from a join or a leave have their place in the total
+// order, and what is sent after such a view has come reaches all its members. A FIFO
+// or causal message sent before may come after it.
+//
+// A [Stateful] handler has a state that those who join get first: exactly that of their
+// first view, while the others go on.
+//
+// Only a majority of the last view goes on (of two, the older). Who is left in a minority is told by a view that is Blocked, and
+// Send returns ErrNoQuorum. A node that the ring has gone on without (it was cut off, or
+// stood still for longer than [Config].Timeout) learns that by a view that says Expelled,
+// and joins again by itself, as a new member. See docs/PROTOCOL.md for all of it.
 //
 // # Levels
 //
@@ -46,8 +63,8 @@
 // # Handlers
 //
 // A handler is called by the node's one loop, one call at a time. It must not
-// block: meanwhile the node receives and acknowledges nothing, and in the end the
-// whole ring waits. [Queued] gives a handler that may block a goroutine and a queue
+// block: meanwhile the node receives and acknowledges nothing, the ring waits, and
+// after [Config].Timeout goes on without it. [Queued] gives a handler that may block a goroutine and a queue
 // of its own. The message and its payload are borrowed until the handler returns;
 // [Message.Retain] keeps the payload. Send and Reply inside a handler never wait:
 // what has no room is kept aside, up to 64 MiB. Join, Leave and Ask would wait for
@@ -56,7 +73,8 @@
 // # Questions
 //
 // [Group.Ask] multicasts a question and collects replies: a number of them, a
-// [Majority], or [All]. A handler answers with [Message.Reply].
+// [Majority], or [All]. A handler answers with [Message.Reply]. Members that fail are
+// not waited for.
 //
 // # Back pressure
 //
@@ -64,7 +82,8 @@
 // limited by the smallest receive buffer in the view; what a member has received
 // and not delivered, by [Config].HoldLimit, past which it asks all senders to
 // pause. So when a member is slow, [Group.Send] waits, until its context ends, and
-// [Group.TrySend] returns ErrWouldBlock.
+// [Group.TrySend] returns ErrWouldBlock. One that makes the others wait for longer than
+// [Config].SlowLimit is expelled.
 //
 // # Errors
 //
@@ -73,15 +92,16 @@
 // part.
 //
 //	ErrConfig      a value that cannot be, from Open, Join, Ask or Reply
-//	ErrNoView      Open: the context ended before the view had formed; the text says who was heard
+//	ErrNoView      Open: the context ended before this node was in a view; the text says why, as far as it is known
+//	ErrNoQuorum    too few members of the view are left: nothing can be sent until that changes
+//	ErrExpelled    the ring has gone on without this node, which is looking for it
+//	ErrState       Join: no member could give the group's state
+//	ErrNoReply     Ask: too few members are left to answer
 //	ErrTooLarge    more than MaxMessage bytes
 //	ErrLevel       no such level
 //	ErrWouldBlock  no room, and waiting was not wanted or, in a handler, not possible
 //	ErrNotMember   the group has been left
 //	ErrClosed      the node has been closed, also while the call waited
-//
-// A view stays as it has formed. When a member dies the others keep what they
-// have for it, until their windows are full and Send waits.
 //
 // [Node.Stats] counts what happens; package metrics shows that to Prometheus.
 package engine

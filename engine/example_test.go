@@ -3,10 +3,13 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,6 +166,64 @@ func (a answerer) View(v engine.GroupView) {
 	if a.asks && len(v.Members) == 2 {
 		close(a.both)
 	}
+}
+
+// counter is a Stateful handler: its state is a number.
+type counter struct {
+	n    uint64
+	full chan struct{} // closed at 42
+}
+
+func (c *counter) Deliver(m *engine.Message) {
+	if c.n++; c.n == 42 {
+		close(c.full)
+	}
+}
+
+func (c *counter) View(v engine.GroupView) {}
+
+// Snapshot returns a copy, which does not change while it is read. A large state would
+// be one that is never changed in place.
+func (c *counter) Snapshot() (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(strconv.FormatUint(c.n, 10))), nil
+}
+
+func (c *counter) Restore(r io.Reader) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	c.n, err = strconv.ParseUint(string(b), 10, 64)
+	return err
+}
+
+// A member that comes later begins with the state of those who are there.
+func ExampleStateful() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	nodes := openTwo(ctx, "example-state")
+	defer closeBoth(nodes)
+
+	first, err := nodes[0].Join(ctx, "count", &counter{full: make(chan struct{})})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 41 {
+		if err := first.Send(ctx, engine.Total, nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	late := &counter{full: make(chan struct{})}
+	second, err := nodes[1].Join(ctx, "count", late)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := second.Send(ctx, engine.Total, nil); err != nil {
+		log.Fatal(err)
+	}
+	<-late.full
+	fmt.Println(late.n)
+	// Output: 42
 }
 
 // A handler that takes its time, on a goroutine of its own. It keeps a payload

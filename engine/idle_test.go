@@ -21,7 +21,7 @@ func cpuTime(t *testing.T) time.Duration {
 // TestIdleCostsNothing: a node without traffic sleeps. The target is 1% of a core
 // each; the test allows twice that, for noise.
 func TestIdleCostsNothing(t *testing.T) {
-	nodes := openRing(t, 3, nil)
+	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = defaultTimeout })
 	groups := joinAll(t, nodes, "idle", func(int) Handler { return HandlerFunc(func(*Message) {}) })
 	if err := groups[1].Send(patient(t), Total.Safe(), nil); err != nil {
 		t.Fatal(err)

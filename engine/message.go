@@ -91,8 +91,8 @@ func (n *Node) deliver(d *core.Delivery) bool {
 	if g.restore != nil {
 		return g.restore.keep(n, d)
 	}
-	if t.Members>>d.Sender&1 == 0 {
-		return true // its sender is broken
+	if g.why != nil || t.Members>>d.Sender&1 == 0 {
+		return true // it has no state, and is being left; or the sender is broken
 	}
 	return n.hand(g, t.Rank(d.Sender), d.Level, d.Kind, d.Payload, d)
 }

@@ -50,6 +50,7 @@ type Node struct {
 	message Message
 	busy    load
 	letters []control.Event
+	trouble error // why a connection ended last
 	callers callers
 	leaving bool
 	closeBy int64 // when the loop ends, or membership.Never
@@ -105,6 +106,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		_ = n.Close() // of a node that nobody has
 		if p := n.proc.Problem(); p != nil {
 			err = fmt.Errorf("%w (%w)", err, p)
+		}
+		if n.trouble != nil {
+			err = fmt.Errorf("%w (%w)", err, n.trouble)
 		}
 		return nil, err
 	}

@@ -28,6 +28,7 @@ type restoring struct {
 	ring    uint64      // key of the ring's view that the next record of the spool belongs to
 	views   []GroupView // of marks in the spool
 	rings   []uint64    // likewise: keys
+	offers  []*offer    // likewise: snapshots to take
 	running bool        // the state is being fetched
 	cancel  context.CancelFunc
 	cut     bool // the result is not wanted any more
@@ -36,7 +37,8 @@ type restoring struct {
 	why     error    // the last one's failure
 	broken  error    // the spool's
 	fresh   *label   // nobody has a state any more
-	label   label    // of the state, once it is restored
+	label   label    // of the state, once it is
+	done    bool     // restored
 	passed  bool     // the spool is read past the label's view of the ring
 	head    record   // taken from the spool, refused by the handler's queue
 	scratch []byte
@@ -59,19 +61,18 @@ const (
 	markMessage = iota
 	markView
 	markRing
+	markOffer
 )
 
-func newRestoring(serial uint64) *restoring {
-	return &restoring{serial: serial, spool: spool.New(spoolMemory)}
+// newRestoring begins in the ring's view with this key.
+func newRestoring(serial, ring uint64) *restoring {
+	return &restoring{serial: serial, ring: ring, spool: spool.New(spoolMemory)}
 }
 
 // keep puts a message into the spool; false if there is too much in it.
 func (r *restoring) keep(n *Node, d *core.Delivery) bool {
 	if r.spool.Bytes() > maxSpool {
 		return false
-	}
-	if r.ring == 0 {
-		r.ring = n.proc.Site().Key()
 	}
 	r.scratch = le.AppendUint64(r.scratch[:0], n.view().Members[d.Sender].ID)
 	r.scratch = append(append(r.scratch, byte(d.Sender)), d.Payload...)
@@ -98,19 +99,21 @@ func (r *restoring) keepRing(v membership.View) {
 	r.append(markRing, uint64(len(r.rings)-1))
 }
 
-// began notes the place of the join.
-func (r *restoring) began(v GroupView, ring membership.View) {
-	if r.ring == 0 {
-		r.ring = ring.Key()
-	}
-	r.keepView(v)
+// keepOffer has a snapshot taken when the handler is as far as the node is now.
+func (r *restoring) keepOffer(o *offer) {
+	r.offers = append(r.offers, o)
+	r.scratch = r.scratch[:0]
+	r.append(markOffer, uint64(len(r.offers)-1))
 }
 
 // orphaned notes that the state is not to be had: the group begins anew with v.
-func (r *restoring) orphaned(v GroupView) {
+func (n *Node) orphaned(g *Group, v GroupView) {
+	r := g.restore
 	r.fresh = &label{num: v.Num, fresh: true}
-	if r.cancel != nil {
+	if r.running {
 		r.cancel()
+	} else { // between two donors
+		n.results.add(g, r, fetched{})
 	}
 }
 
@@ -135,7 +138,7 @@ func (r *restoring) next() record {
 // skips tells whether the state contains a record already.
 func (r *restoring) skips(k record) bool {
 	switch {
-	case r.passed:
+	case r.passed, k.mark == markOffer:
 		return false
 	case r.label.fresh:
 		if k.mark == markView && r.views[k.at].Num == r.label.num {
@@ -245,10 +248,10 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	}
 	switch {
 	case f.err == nil:
-		r.label = f.label
+		r.label, r.done = f.label, true
 		n.firstView(g)
 		n.groups.catching = append(n.groups.catching, g)
-	case f.own:
+	case f.own || r.spool.Bytes() > maxSpool: // no other donor can be asked for when nothing more is taken
 		n.cannotRestore(g, f.err)
 	default:
 		n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", f.err)
@@ -302,6 +305,8 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 		case r.skips(k):
 		case k.mark == markView:
 			n.show(g, r.views[k.at])
+		case k.mark == markOffer:
+			n.takeSnapshot(g, r.offers[k.at])
 		case k.mark == markMessage:
 			sender := slices.IndexFunc(g.view.Members, func(m membership.Member) bool { return m.ID == k.sender })
 			if sender < 0 {

@@ -68,17 +68,26 @@ type offer struct {
 type offers struct {
 	mu   sync.Mutex
 	open map[offerKey]*offer
-	shut bool
+	shut chan struct{} // closed when nothing is offered any more
 }
 
-func (t *offers) init() { t.open = map[offerKey]*offer{} }
+func (t *offers) init() { t.open, t.shut = map[offerKey]*offer{}, make(chan struct{}) }
+
+func (t *offers) isShut() bool {
+	select {
+	case <-t.shut:
+		return true
+	default:
+		return false
+	}
+}
 
 // get returns the offer, which may still have to be made; nil if there are too many.
 func (t *offers) get(key offerKey) *offer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.open[key]
-	if o == nil && len(t.open) < maxOffers && !t.shut {
+	if o == nil && len(t.open) < maxOffers && !t.isShut() {
 		o = &offer{key: key, ready: make(chan struct{})}
 		t.open[key] = o
 		time.AfterFunc(offerFor, func() { t.discard(o) })
@@ -116,7 +125,7 @@ func (t *offers) clear() { t.discardIf(func(offerKey) bool { return true }) }
 
 func (t *offers) close() {
 	t.mu.Lock()
-	t.shut = true
+	close(t.shut)
 	t.mu.Unlock()
 	t.clear()
 }
@@ -162,7 +171,16 @@ func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 		return
 	}
 	o.label = n.label(t).append(nil)
-	if g := t.Local; g.queue != nil {
+	if g := t.Local; g.restore != nil { // it has the state, and is still catching up
+		g.restore.keepOffer(o)
+	} else {
+		n.takeSnapshot(g, o)
+	}
+}
+
+// takeSnapshot has the handler take a snapshot, after all that it has been handed.
+func (n *Node) takeSnapshot(g *Group, o *offer) {
+	if g.queue != nil {
 		n.enqueue(g.queue, o)
 	} else {
 		n.offers.fill(o, g.state)
@@ -235,7 +253,7 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	select {
 	case <-o.ready:
 	case <-timer.C:
-	case <-n.stopped:
+	case <-n.offers.shut:
 	}
 	if !n.offers.take(o) {
 		return

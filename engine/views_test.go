@@ -23,7 +23,7 @@ import (
 func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
 	t.Helper()
 	c := Config{
-		Cluster: cluster, Name: name, Interface: "lo", Timeout: 300 * time.Millisecond,
+		Cluster: cluster, Name: name, Interface: "lo", Timeout: time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if change != nil {
@@ -37,16 +37,12 @@ func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
 	return n
 }
 
-// killed holds the nodes whose Close may complain.
-var killed sync.Map
-
 // die ends a node as a crash would: its sockets close, and nothing is said.
 func die(n *Node) {
 	n.mu.Lock()
-	killed.Store(n, true)
-	_ = n.conn.Close()
+	n.leaving, n.closeBy = true, n.now()
 	n.mu.Unlock()
-	<-n.stopped
+	_ = n.Close()
 }
 
 func clusterOf(t testing.TB) string { return fmt.Sprintf("%s-%x", t.Name(), rand.Uint64()) }
@@ -223,23 +219,43 @@ func TestBlockedSenders(t *testing.T) {
 	}
 }
 
-// TestTwoRingsMerge: the lesser dissolves, its member is told and joins the other.
+// TestTwoRingsMerge: of two rings that formed apart the younger dissolves, its member
+// is told, and joins the other with the other's state.
 func TestTwoRingsMerge(t *testing.T) {
 	cluster := clusterOf(t)
-	other := cluster + "!"
-	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
-	_ = b.AwaitMembers(patient(t), 2)
-	// A ring of one that hears nothing of the other until it moves to its address.
-	alone := open(t, other, "alone", func(c *Config) {
-		c.Cluster = cluster
-		c.Seeds = []string{"127.0.0.1:9"} // discard: nobody answers
-		c.Discovery = time.Millisecond
-		c.Expect = 1
-	})
-	for _, n := range []*Node{a, b, alone} {
-		if err := n.AwaitMembers(patient(t), 3); err != nil {
+	older, younger := &ledger{}, &ledger{}
+	join := func(n *Node, l *ledger, first string) *Group {
+		g, err := n.Join(patient(t), "merge", l)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if err := g.Send(patient(t), Total, []byte(first)); err != nil {
+			t.Fatal(err)
+		}
+		sameLedgers(t, 1, false, l)
+		return g
+	}
+	a := open(t, cluster, "a", nil)
+	join(a, older, "of a")
+	a.mu.Lock() // it says nothing, so the other finds nobody
+	b := open(t, cluster, "b", nil)
+	g := join(b, younger, "of b")
+	a.mu.Unlock()
+	for _, n := range []*Node{a, b} {
+		if err := n.AwaitMembers(patient(t), 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the younger is in the group again", func() bool { return g.Size() == 2 && !g.away.Load() })
+	if err := g.Send(patient(t), Total, []byte("together")); err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 2, false, older, younger)
+	if got := younger.list(); got[0] != "of a" {
+		t.Errorf("the younger has %q, want the state of the older", got)
+	}
+	if !slices.ContainsFunc(younger.views, func(v GroupView) bool { return v.Expelled && v.Reason == membership.Merged }) {
+		t.Errorf("the younger was not told: %v", younger.events)
 	}
 }
 
@@ -433,6 +449,46 @@ func TestDonorDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameLedgers(t, 200, false, second, joiner)
+}
+
+// TestAllDonorsDie: the joiner begins anew, and is told so; what comes then it keeps.
+func TestAllDonorsDie(t *testing.T) {
+	cluster := clusterOf(t)
+	joiner := &ledger{slow: 5 * time.Millisecond}
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	c := open(t, cluster, "c", nil) // so that two of three go on
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type joined struct {
+		g   *Group
+		err error
+	}
+	done := make(chan joined, 1)
+	go func() { g, err := b.Join(patient(t), "ledger", joiner); done <- joined{g, err} }()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	die(a)
+	j := <-done
+	if j.err != nil {
+		t.Fatal(j.err)
+	}
+	if err := j.g.Send(patient(t), Total, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	second := &ledger{}
+	if _, err := c.Join(patient(t), "ledger", second); err != nil {
+		t.Fatal(err)
+	}
+	sameLedgers(t, 1, false, joiner, second)
+	if joiner.fresh != 1 || second.restores != 1 || len(joiner.list()) != 1 {
+		t.Errorf("told to begin anew %d times, %d entries, the next one restored %d times; want 1 of each", joiner.fresh, len(joiner.list()), second.restores)
+	}
 }
 
 // TestDonorRefuses: one whose Snapshot fails is passed over; if all do, Join says why.

@@ -97,6 +97,7 @@ func (p *Process) Connected(now int64, id uint64) {
 		p.connectedOutside(now, id)
 		return
 	}
+	l.due = min(l.due, now+redialEvery)
 	p.site.Connected(now, id)
 	p.merge.connected(p, id)
 }
@@ -139,12 +140,16 @@ func (p *Process) greet(now int64) {
 // would come long after the link has healed.
 func (p *Process) tend(now int64) {
 	l, v := &p.links, p.site.View()
-	l.due = now + redialEvery
+	l.due = membership.Never // as long as all are connected and nobody else is
+	if p.site.Ending() || len(l.up) != len(v.Members)-1 {
+		l.due = now + redialEvery
+	}
 	for r, m := range v.Members {
 		switch up := l.has(m.ID); {
 		case m.ID == p.self.ID:
 		case !up:
 			l.dial(m)
+			l.due = now + redialEvery
 		case p.site.Suspected(r) != 0 && now-l.up[l.index(m.ID)].since > p.cfg.Site.Rules.Timeout && now-p.site.Heard(r) > p.cfg.Site.Rules.Timeout:
 			p.part(now, m.ID)
 			l.dial(m)

@@ -143,7 +143,7 @@ func (p *Process) Flush(now int64) {
 
 // stepInside is what a member does beside its site.
 func (p *Process) stepInside(now int64) {
-	if p.links.due <= now {
+	if p.links.due <= now || p.links.due == membership.Never && p.site.Ending() {
 		p.tend(now)
 	}
 	if p.door.due <= now {

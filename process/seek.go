@@ -292,8 +292,12 @@ func (p *Process) disconnectedOutside(now int64, id uint64) {
 	if s.asking != nil && s.asking.ID == id {
 		p.stopAsking(now, fmt.Errorf("process: no connection to %s at %v", s.asking.Name, s.asking.Control))
 	}
-	if s.bid != nil && s.bid.from == id {
-		s.bid = nil // whoever has its view installed tells
+	if b := s.bid; b != nil && b.from == id {
+		if b.ready && b.full.Num == 1 { // its word is given: who has installed the view tells
+			b.at = min(b.at, now-askFor+attemptFor)
+		} else {
+			s.bid = nil
+		}
 	}
 	if s.found != nil {
 		if r := s.found.view.Rank(id); r >= 0 {

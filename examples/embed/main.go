@@ -38,8 +38,11 @@ func run(ctx context.Context, cfg engine.Config, messages int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
+	if err := node.AwaitMembers(ctx, cfg.Expect); err != nil {
+		return err
+	}
 	all := make(chan struct{})
-	h := &printer{members: node.View().Members, want: messages * len(node.View().Members), all: all, joined: make(chan struct{})}
+	h := &printer{members: cfg.Expect, want: messages * cfg.Expect, all: all, joined: make(chan struct{})}
 	group, err := node.Join(ctx, "greetings", h)
 	if err != nil {
 		return err
