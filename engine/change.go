@@ -221,8 +221,8 @@ func (n *Node) block() {
 	n.presence.set(place{standing: blocked, view: n.view(), rank: n.rank(), err: errBlocked})
 	for _, g := range n.groups.own() {
 		if g.id != 0 {
-			v := g.view
-			v.Joined, v.Left, v.Fresh, v.Blocked = nil, nil, false, true
+			v := n.groupView(n.groups.table.Get(g.id)) // g.view may be older: its state may be being restored
+			v.Blocked = true
 			n.tell(g, v)
 		}
 	}

@@ -25,48 +25,25 @@ const spoolMemory = 8 << 20
 type restoring struct {
 	serial  uint64 // names the transfer
 	spool   *spool.Spool
-	ring    uint64      // key of the ring's view that the next record of the spool belongs to
-	views   []GroupView // of marks in the spool
-	rings   []uint64    // likewise: keys
+	filter  groups.Filter
+	views   []GroupView // of records in the spool
 	offers  []*offer    // likewise: snapshots to take
 	running bool        // the state is being fetched
 	cancel  context.CancelFunc
 	cut     bool // the result is not wanted any more
 	donor   uint64
-	tried   []uint64 // IDs of donors that failed
-	why     error    // the last one's failure
-	broken  error    // the spool's
-	fresh   *label   // nobody has a state any more
-	label   label    // of the state, once it is
-	done    bool     // restored
-	passed  bool     // the spool is read past the label's view of the ring
-	head    record   // taken from the spool, refused by the handler's queue
+	tried   []uint64       // IDs of donors that failed
+	why     error          // the last one's failure
+	broken  error          // the spool's
+	fresh   *groups.Label  // nobody has a state any more
+	done    bool           // the state is restored
+	head    *groups.Record // taken from the spool, refused by the handler's queue
 	scratch []byte
 }
 
-// record is an entry of the spool.
-type record struct {
-	mark    uint8
-	kind    uint8
-	level   Level
-	pos     int
-	at      uint64 // number of the packet, or of the view
-	sender  uint64
-	payload []byte
-	ok      bool
-}
-
-// What a record is.
-const (
-	markMessage = iota
-	markView
-	markRing
-	markOffer
-)
-
 // newRestoring begins in the ring's view with this key.
 func newRestoring(serial, ring uint64) *restoring {
-	return &restoring{serial: serial, ring: ring, spool: spool.New(spoolMemory)}
+	return &restoring{serial: serial, filter: groups.NewFilter(ring), spool: spool.New(spoolMemory)}
 }
 
 // keep puts a message into the spool; false if there is too much in it.
@@ -74,14 +51,16 @@ func (r *restoring) keep(n *Node, d *core.Delivery) bool {
 	if r.spool.Bytes() > maxSpool {
 		return false
 	}
-	r.scratch = le.AppendUint64(r.scratch[:0], n.view().Members[d.Sender].ID)
-	r.scratch = append(append(r.scratch, byte(d.Sender)), d.Payload...)
-	r.append(markMessage|uint64(d.Kind)<<8|uint64(d.Level)<<16|uint64(d.Pos)<<32, d.Packet)
+	r.append(groups.Record{
+		At: d.Packet, Kind: d.Kind, Level: d.Level, Pos: d.Pos, Rank: d.Sender, Sender: n.view().Members[d.Sender].ID, Payload: d.Payload,
+	})
 	return true
 }
 
-// append adds what is in scratch. A spool that fails loses the join, not the node.
-func (r *restoring) append(a, b uint64) {
+// append adds a record. A spool that fails loses the join, not the node.
+func (r *restoring) append(k groups.Record) {
+	a, b := k.Words()
+	r.scratch = k.Append(r.scratch[:0])
 	if err := r.spool.Append(a, b, r.scratch); err != nil && r.broken == nil {
 		r.broken = fmt.Errorf("engine: %w: keeping messages meanwhile: %w", ErrState, err)
 	}
@@ -89,27 +68,23 @@ func (r *restoring) append(a, b uint64) {
 
 func (r *restoring) keepView(v GroupView) {
 	r.views = append(r.views, v)
-	r.scratch = r.scratch[:0]
-	r.append(markView, uint64(len(r.views)-1))
+	r.append(groups.Record{Mark: groups.View, At: v.Num})
 }
 
 func (r *restoring) keepRing(v membership.View) {
-	r.rings = append(r.rings, v.Key())
-	r.scratch = r.scratch[:0]
-	r.append(markRing, uint64(len(r.rings)-1))
+	r.append(groups.Record{Mark: groups.Ring, At: v.Key()})
 }
 
 // keepOffer has a snapshot taken when the handler is as far as the node is now.
 func (r *restoring) keepOffer(o *offer) {
 	r.offers = append(r.offers, o)
-	r.scratch = r.scratch[:0]
-	r.append(markOffer, uint64(len(r.offers)-1))
+	r.append(groups.Record{Mark: groups.Offer, At: uint64(len(r.offers) - 1)})
 }
 
 // orphaned notes that the state is not to be had: the group begins anew with v.
 func (n *Node) orphaned(g *Group, v GroupView) {
 	r := g.restore
-	r.fresh = &label{num: v.Num, fresh: true}
+	r.fresh = &groups.Label{Num: v.Num, Fresh: true}
 	if r.running {
 		r.cancel()
 	} else { // between two donors
@@ -117,44 +92,27 @@ func (n *Node) orphaned(g *Group, v GroupView) {
 	}
 }
 
-// next takes the oldest record.
-func (r *restoring) next() record {
-	if r.head.ok {
-		h := r.head
-		r.head = record{}
+// next takes the oldest record; nil if there is none.
+func (r *restoring) next() *groups.Record {
+	if h := r.head; h != nil {
+		r.head = nil
 		return h
 	}
 	a, b, p, ok, err := r.spool.Next()
-	if err != nil && r.broken == nil {
-		r.broken = fmt.Errorf("engine: %w: reading what was kept: %w", ErrState, err)
+	if !ok && err == nil {
+		return nil
 	}
-	k := record{mark: uint8(a), kind: uint8(a >> 8), level: Level(a >> 16), pos: int(a >> 32), at: b, ok: ok && err == nil}
-	if k.ok && k.mark == markMessage {
-		k.sender, k.payload = le.Uint64(p), p[8:]
+	var k groups.Record
+	if err == nil {
+		k, err = groups.ParseRecord(a, b, p)
 	}
-	return k
-}
-
-// skips tells whether the state contains a record already.
-func (r *restoring) skips(k record) bool {
-	switch {
-	case r.passed, k.mark == markOffer:
-		return false
-	case r.label.fresh:
-		if k.mark == markView && r.views[k.at].Num == r.label.num {
-			r.passed = true
+	if err != nil {
+		if r.broken == nil {
+			r.broken = fmt.Errorf("engine: %w: reading what was kept: %w", ErrState, err)
 		}
-		return true
-	case k.mark == markView:
-		return r.views[k.at].Num <= r.label.num
-	case k.mark == markRing:
-		r.passed = r.ring == r.label.ring
-		r.ring = r.rings[k.at]
-		return true
-	case r.ring != r.label.ring:
-		return true
+		return nil
 	}
-	return r.label.has(int(k.payload[0]), k.at, k.pos)
+	return &k
 }
 
 // fetchFrom fetches the state from the member with this rank.
@@ -248,9 +206,11 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	}
 	switch {
 	case f.err == nil:
-		r.label, r.done = f.label, true
-		n.firstView(g)
-		n.groups.catching = append(n.groups.catching, g)
+		r.done = true
+		r.filter.Restored(f.label)
+		if n.firstView(g, f.label.Num) {
+			n.groups.catching = append(n.groups.catching, g)
+		}
 	case f.own || r.spool.Bytes() > maxSpool: // no other donor can be asked for when nothing more is taken
 		n.cannotRestore(g, f.err)
 	default:
@@ -278,13 +238,14 @@ func (n *Node) cannotRestore(g *Group, why error) {
 	n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
 }
 
-// firstView shows the handler the view that its state belongs to.
-func (n *Node) firstView(g *Group) {
+// firstView shows the handler the group's view that its state belongs to; false if
+// there is none.
+func (n *Node) firstView(g *Group, num uint64) bool {
 	r := g.restore
-	i := slices.IndexFunc(r.views, func(v GroupView) bool { return v.Num == r.label.num })
+	i := slices.IndexFunc(r.views, func(v GroupView) bool { return v.Num == num })
 	if i < 0 { // a donor that lies
-		n.cannotRestore(g, fmt.Errorf("engine: %w: it is labelled with view %d of the group", ErrState, r.label.num))
-		return
+		n.cannotRestore(g, fmt.Errorf("engine: %w: it is labelled with view %d of the group", ErrState, num))
+		return false
 	}
 	v := r.views[i]
 	self := slices.IndexFunc(v.Members, func(m membership.Member) bool { return m.ID == n.proc.Self().ID })
@@ -292,6 +253,7 @@ func (n *Node) firstView(g *Group) {
 		v.Joined = append(slices.Clone(v.Joined), self)
 	}
 	n.show(g, v)
+	return true
 }
 
 // drain delivers from the spool what the state does not contain.
@@ -299,20 +261,25 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 	r := g.restore
 	for count < limit {
 		k := r.next()
-		switch {
-		case !k.ok:
+		if k == nil {
 			return count, true
-		case r.skips(k):
-		case k.mark == markView:
-			n.show(g, r.views[k.at])
-		case k.mark == markOffer:
-			n.takeSnapshot(g, r.offers[k.at])
-		case k.mark == markMessage:
-			sender := slices.IndexFunc(g.view.Members, func(m membership.Member) bool { return m.ID == k.sender })
+		}
+		skip := r.filter.Skips(k)
+		switch {
+		case k.Mark == groups.View:
+			v := r.views[0]
+			if r.views = r.views[1:]; !skip {
+				n.show(g, v)
+			}
+		case skip:
+		case k.Mark == groups.Offer:
+			n.takeSnapshot(g, r.offers[k.At])
+		case k.Mark == groups.Message:
+			sender := slices.IndexFunc(g.view.Members, func(m membership.Member) bool { return m.ID == k.Sender })
 			if sender < 0 {
 				continue
 			}
-			if !n.hand(g, sender, k.level, k.kind, k.payload[1:], nil) {
+			if !n.hand(g, sender, k.Level, k.Kind, k.Payload, nil) {
 				r.head = k
 				return count, false
 			}

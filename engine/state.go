@@ -42,8 +42,7 @@ const (
 	awaitFor  = 10 * time.Second // how long one who fetches waits for the snapshot
 	stallFor  = 10 * time.Second // a transfer that stands still for so long is given up
 	maxOffers = 1024
-	stateHead = 16      // bytes of a stream's hello before the group's name: joiner and serial
-	maxLabel  = 1 << 11 // bytes
+	stateHead = 16 // bytes of a stream's hello before the group's name: joiner and serial
 )
 
 var le = binary.LittleEndian
@@ -170,7 +169,7 @@ func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 		n.cfg.Logger.Error("too many states are waiting to be fetched", "group", t.Name)
 		return
 	}
-	o.label = n.label(t).append(nil)
+	o.label = n.label(t).Append(nil)
 	if g := t.Local; g.restore != nil { // it has the state, and is still catching up
 		g.restore.keepOffer(o)
 	} else {
@@ -187,53 +186,14 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 	}
 }
 
-// label says where in the order a state was taken: of all members' streams, how much
-// it contains.
-type label struct {
-	ring  uint64 // key of the ring's view
-	num   uint64 // of the group's view
-	fresh bool   // not a state's: the group begins anew with that view
-	next  []uint64
-	pos   []uint32
-}
-
-func (n *Node) label(t *groups.Group[*Group]) label {
-	v, m := n.view(), n.proc.Site().Machine()
-	l := label{ring: n.proc.Site().Key(), num: t.Views}
-	for r := range v.Members {
-		next, pos := m.Position(r)
-		l.next, l.pos = append(l.next, next), append(l.pos, uint32(pos))
+// label says where in the order this node is now.
+func (n *Node) label(t *groups.Group[*Group]) groups.Label {
+	m := n.proc.Site().Machine()
+	l := groups.Label{Ring: n.proc.Site().Key(), Num: t.Views}
+	for r := range n.view().Members {
+		l.Add(m.Position(r))
 	}
 	return l
-}
-
-func (l label) append(b []byte) []byte {
-	b = le.AppendUint64(b, l.ring)
-	b = le.AppendUint64(b, l.num)
-	for i, next := range l.next {
-		b = le.AppendUint64(b, next)
-		b = le.AppendUint32(b, l.pos[i])
-	}
-	return b
-}
-
-func parseLabel(b []byte) (l label, err error) {
-	if len(b) < 16 || (len(b)-16)%12 != 0 || (len(b)-16)/12 > membership.MaxMembers {
-		return label{}, fmt.Errorf("engine: %w: a label of %d bytes", ErrState, len(b))
-	}
-	l.ring, l.num = le.Uint64(b), le.Uint64(b[8:])
-	for b = b[16:]; len(b) > 0; b = b[12:] {
-		l.next, l.pos = append(l.next, le.Uint64(b)), append(l.pos, le.Uint32(b[8:]))
-	}
-	return l, nil
-}
-
-// has tells whether the state contains a message of the member with this rank.
-func (l *label) has(sender int, packet uint64, pos int) bool {
-	if sender >= len(l.next) {
-		return false
-	}
-	return packet < l.next[sender] || packet == l.next[sender] && uint32(pos) < l.pos[sender]
 }
 
 // giveState serves one who fetches a state: it is the control plane's handler of
@@ -289,7 +249,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // fetched is what came of fetching a state.
 type fetched struct {
-	label label
+	label groups.Label
 	err   error
 	own   bool // the error is the handler's own
 }
@@ -335,20 +295,24 @@ func (w *watched) Read(p []byte) (int, error) {
 	return k, err
 }
 
-func readLabel(r io.Reader) (label, error) {
+func readLabel(r io.Reader) (groups.Label, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return label{}, err
+		return groups.Label{}, err
 	}
 	k := le.Uint32(size[:])
-	if k > maxLabel {
-		return label{}, fmt.Errorf("engine: %w: a label of %d bytes, want at most %d", ErrState, k, maxLabel)
+	if k > groups.MaxLabel {
+		return groups.Label{}, fmt.Errorf("engine: %w: a label of %d bytes, want at most %d", ErrState, k, groups.MaxLabel)
 	}
 	b := make([]byte, k)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return label{}, err
+		return groups.Label{}, err
 	}
-	return parseLabel(b)
+	l, err := groups.ParseLabel(b)
+	if err != nil {
+		return groups.Label{}, fmt.Errorf("engine: %w: %w", ErrState, err)
+	}
+	return l, nil
 }
 
 // results is what came of fetching states, for the loop.

@@ -54,9 +54,10 @@ func (p *Process) answer(now int64) {
 	}
 }
 
-// knock takes a request to be let in.
+// knock takes a request to be let in. One who is in the view already has asked
+// because it does not know that yet: all send it the Install.
 func (p *Process) knock(now int64, from uint64, l membership.Letter) {
-	if !p.In() || l.Member.ID != from || !p.links.has(from) {
+	if !p.In() || l.Member.ID != from || !p.links.has(from) || p.site.View().Rank(from) >= 0 {
 		return
 	}
 	if why := p.refusal(l); why != "" {

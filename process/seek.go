@@ -192,6 +192,11 @@ func (p *Process) choose(now int64) {
 	v.Founded = p.self.Since
 	v.Ring = v.Key()
 	s.found = &founding{view: v, ready: make([]bool, len(v.Members)), until: now + attemptFor, dial: now}
+	for _, m := range v.Members { // from an attempt before this one, by whomever
+		if p.links.has(m.ID) {
+			p.post(m.ID, membership.Letter{Kind: membership.Invite, Full: v})
+		}
+	}
 	p.convene(now)
 }
 
@@ -232,8 +237,8 @@ func (p *Process) mayFound(now int64) bool {
 	return k >= p.cfg.Expect || now-s.enough >= graceFor
 }
 
-// convene invites those who are connected, has the others dialled, and installs
-// the view once all are ready.
+// convene has those dialled who are not connected, and installs the view once all
+// are ready.
 func (p *Process) convene(now int64) {
 	f := p.seek.found
 	if now >= f.dial {

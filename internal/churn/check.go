@@ -24,13 +24,13 @@ var Properties = []string{
 
 // message is one message as an all-knowing observer sees it.
 type message struct {
-	from  *process
+	from  *node
 	index int // among all of its process
 	level order.Level
 	size  int
 	in    *view // it was sent in; nil: not yet, as a whole
 	place int   // among its sender's in that view
-	past  map[*process]int
+	past  map[*node]int
 }
 
 func (m *message) String() string { return fmt.Sprintf("%v.%d (%v)", m.from, m.index, m.level) }
@@ -38,31 +38,36 @@ func (m *message) String() string { return fmt.Sprintf("%v.%d (%v)", m.from, m.i
 // view is one view as an observer sees it: all who were in it, together.
 type view struct {
 	membership.View
-	sent map[*process][]*message
-	logs map[*process]*log
+	sent map[*node][]*message
+	logs map[*node]*log
 	next map[uint64]*log // by key of the view that came next: what those who went there delivered
 }
 
 // log is what one process delivered in one view. Of each sender it is a prefix.
 type log struct {
-	by     *process
-	counts map[*process]int
+	by     *node
+	counts map[*node]int
 	totals []*message
 	safes  []*message
 }
 
 // history is all that happened in a run. It stops at the first violation.
 type history struct {
-	lone      bool             // members may go on without a majority
+	s         Scenario
 	views     map[uint64]*view // by key
-	byNum     map[uint64]uint64
+	byNum     map[place]uint64
+	rings     map[uint64]bool
 	violation *Violation
 	delivered int
 	changes   int
 }
 
-func newHistory(lone bool) *history {
-	return &history{lone: lone, views: map[uint64]*view{}, byNum: map[uint64]uint64{}}
+// place is that of a view in its ring's history: where there are majorities, only
+// one can have it.
+type place struct{ ring, num uint64 }
+
+func newHistory(s Scenario) *history {
+	return &history{s: s, views: map[uint64]*view{}, byNum: map[place]uint64{}, rings: map[uint64]bool{}}
 }
 
 func (h *history) fail(property, format string, args ...any) {
@@ -72,7 +77,7 @@ func (h *history) fail(property, format string, args ...any) {
 }
 
 // install notes that p has entered view v.
-func (h *history) install(p *process, v membership.View) {
+func (h *history) install(p *node, v membership.View) {
 	h.changes++
 	if v.Rank(p.id) < 0 {
 		h.fail("SelfInclusion", "%v installs view %d without itself", p, v.Num)
@@ -80,23 +85,39 @@ func (h *history) install(p *process, v membership.View) {
 	if p.in != nil && v.Num <= p.in.Num {
 		h.fail("LocalMonotonicity", "%v goes from view %d to view %d", p, p.in.Num, v.Num)
 	}
-	key := v.Key()
-	if other, known := h.byNum[v.Num]; known && other != key && !h.lone {
+	key, at := v.Key(), place{v.Ring, v.Num}
+	if other, known := h.byNum[at]; known && other != key && !h.s.Lone {
 		h.fail("PrimaryComponent", "%v installs another view %d than others have", p, v.Num)
 	}
-	h.byNum[v.Num] = key
+	h.byNum[at] = key
+	h.found(p, v)
 	w := h.views[key]
 	if w == nil {
-		w = &view{View: v, sent: map[*process][]*message{}, logs: map[*process]*log{}, next: map[uint64]*log{}}
+		w = &view{View: v, sent: map[*node][]*message{}, logs: map[*node]*log{}, next: map[uint64]*log{}}
 		h.views[key] = w
 	}
 	p.in = w
-	w.logs[p] = &log{by: p, counts: map[*process]int{}}
+	w.logs[p] = &log{by: p, counts: map[*node]int{}}
+}
+
+// found notes rings. Where a majority of the expected processes forms the first
+// view, there is no second while all of them are in their first life.
+func (h *history) found(p *node, v membership.View) {
+	h.rings[v.Ring] = true
+	if len(h.rings) == 1 || p.w.s.Expect <= 1 || len(p.w.all) > p.w.s.Expect {
+		return
+	}
+	for _, q := range p.w.all {
+		if q.lives > 1 {
+			return
+		}
+	}
+	h.fail("PrimaryComponent", "%v installs view %d of a second ring", p, v.Num)
 }
 
 // begin notes that the sender's machine is offered the first part of m.
 func (h *history) begin(m *message) {
-	m.past = map[*process]int{}
+	m.past = map[*node]int{}
 	for from, k := range m.from.in.logs[m.from].counts {
 		m.past[from] = k
 	}
@@ -111,7 +132,7 @@ func (h *history) sent(m *message) {
 }
 
 // deliver holds a delivery against the properties.
-func (h *history) deliver(p *process, m *message) {
+func (h *history) deliver(p *node, m *message) {
 	l := p.in.logs[p]
 	switch {
 	case m.in == nil:
@@ -142,7 +163,7 @@ func (h *history) deliver(p *process, m *message) {
 
 // leave notes that p goes from its view to the one with this key, 0 if to none
 // of which it is a member by a decision that it took part in.
-func (h *history) leave(p *process, key uint64) {
+func (h *history) leave(p *node, key uint64) {
 	l := p.in.logs[p]
 	if k := len(p.in.sent[p]); l.counts[p] != k {
 		h.fail("SelfDelivery", "%v goes from view %d having delivered %d of its own %d messages", p, p.in.Num, l.counts[p], k)
@@ -165,7 +186,7 @@ func (h *history) leave(p *process, key uint64) {
 // end holds what those delivered who did not go on against what the others did. It
 // may be anything if each could go on.
 func (h *history) end() {
-	if h.lone {
+	if h.s.Lone {
 		return
 	}
 	for _, v := range h.views {

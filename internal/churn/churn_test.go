@@ -53,8 +53,8 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	for _, what := range []string{
-		"crash", "stall", "cut", "leave", "join", "deliveries", "changes", "discarded", "went on",
-		"blocked", "expelled", "left", "entered", "1 members", "7 members",
+		"crash", "stall", "cut", "leave", "join", "restart", "deliveries", "changes", "discarded", "went on",
+		"blocked", "expelled", "left", "entered", "merged", "second rings", "1 members", "7 members",
 	} {
 		if met[what] == 0 {
 			t.Errorf("no run met %q", what)
@@ -63,11 +63,12 @@ func TestSeeds(t *testing.T) {
 	t.Log(met)
 }
 
-// failed are seeds that have failed once, beyond those that are run anyway.
+// failed are seeds that have failed once.
 var failed = map[uint64]string{
-	50003973: "all who went on had crashed, so that nobody could tell the one who was cut off",
-	80006032: "the one who went on with the leader, which crashed at once, was too few of that view",
-	60012578: "of those who decided only one who joined knew, and it was not asked",
+	31:   "who tried again to found a ring did not invite those to whom it was connected already",
+	1144: "of the same",
+
+	200743: "who was in the view already, and did not know it, was invited into one in which it was twice",
 }
 
 func TestSeedsThatFailed(t *testing.T) {
@@ -94,8 +95,8 @@ func TestLone(t *testing.T) {
 				if v := Run(whole, 0, nil).Violation; v != nil {
 					t.Errorf("seed %d: %v", seed, v)
 				}
-				if r := Run(divided(seed), 0, nil); r.Violation != nil || r.Views < 2 {
-					t.Errorf("seed %d, divided: %d views at the end, %v", seed, r.Views, r.Violation)
+				if r := Run(divided(seed), 0, nil); r.Violation != nil || r.Merged+r.Expelled == 0 {
+					t.Errorf("seed %d, divided: %d of one side came to the other, %v", seed, r.Merged+r.Expelled, r.Violation)
 				}
 			}
 		})
@@ -107,7 +108,9 @@ func TestLone(t *testing.T) {
 func divided(seed uint64) Scenario {
 	s := Generate(seed)
 	s.Lone, s.Members = true, 2+int(seed%6)
-	o := Op{At: s.Calm / 2, Kind: Cut, Side: 1 + seed*2654435761%(1<<s.Members-2), For: 20 * s.Timeout}
+	s.Expect, s.Formed = s.Members, allHeard
+	s.Calm = max(s.Calm, allHeard+50*milli)
+	o := Op{At: (s.Formed + s.Calm) / 2, Kind: Cut, Side: 1 + seed*2654435761%(1<<s.Members-2), For: 20 * s.Timeout}
 	s.Calm = max(s.Calm, o.At+o.For)
 	s.Ops = slices.DeleteFunc(s.Ops, func(o Op) bool { return o.Kind != Send })
 	s.Ops = append(s.Ops, o)
@@ -125,6 +128,8 @@ func count(met map[string]int, s Scenario, r Result) {
 	met["blocked"] += r.Blocked
 	met["expelled"] += r.Expelled
 	met["left"] += r.Left
+	met["merged"] += r.Merged
+	met["second rings"] += max(0, r.Rings-1)
 	met["entered"] += r.Entered
 	if r.Stuck {
 		met["too few survived"]++
@@ -144,12 +149,12 @@ var catches = map[flaw.Set]struct {
 }{
 	flaw.NotFrozen:        {20, []string{"SelfDelivery", "VirtualSynchrony"}},
 	flaw.CutByMinimum:     {20, []string{"SelfDelivery", "VirtualSynchrony"}},
-	flaw.AcceptedIgnored:  {1000, []string{"PrimaryComponent"}},
-	flaw.AcceptsUnfetched: {1000, []string{"Liveness", "Safe", "PrimaryComponent"}},
-	flaw.AnyHalf:          {500, []string{"PrimaryComponent", "VirtualSynchrony"}},
+	flaw.AcceptedIgnored:  {500, []string{"PrimaryComponent"}},
+	flaw.AcceptsUnfetched: {500, []string{"Liveness", "Safe", "PrimaryComponent"}},
+	flaw.AnyHalf:          {200, []string{"PrimaryComponent", "VirtualSynchrony"}},
 	flaw.PromiseForgotten: {1000, []string{"PrimaryComponent", "VirtualSynchrony"}},
 	flaw.TailByArrival:    {100, []string{"Total"}},
-	flaw.InstallsAlone:    {1000, []string{"PrimaryComponent"}},
+	flaw.InstallsAlone:    {500, []string{"PrimaryComponent"}},
 	flaw.SafeTooEarly:     {200, []string{"Safe", "Total"}},
 	flaw.CausalUnchecked:  {50, []string{"Causal"}},
 	flaw.TotalOnReceipt:   {50, []string{"Total"}},

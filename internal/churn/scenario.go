@@ -1,8 +1,9 @@
-// Package churn is the simulator of views that change: processes join, leave,
-// crash, stall and are cut off while messages of every level are under way, and a
-// checker that knows everything holds what each one sees against the named
-// properties of virtual synchrony. It runs the very sites that a network runs.
-// Package sim does the same, in more depth, for a view that stays.
+// Package churn is the simulator of views that change: processes find each other,
+// form rings, join and leave them, crash, stall, are cut off and come back while
+// messages of every level are under way, and a checker that knows everything holds
+// what each one sees against the named properties of virtual synchrony. It runs the
+// very processes that a network runs. Package sim does the same, in more depth, for
+// a view that stays.
 package churn
 
 import (
@@ -25,17 +26,18 @@ const (
 type Kind uint8
 
 // Kinds of operations. Who they are about is an index into the processes that
-// run at that time.
+// run at that time; for Send and Leave, into those that are in a view.
 const (
-	Send  Kind = iota // Who sends Count messages of Size bytes at Level
-	Crash             // Who dies; Count others with it, at the same instant
-	Stall             // Who stands still for For ns
-	Cut               // those whose bit is in Side and the others do not hear each other for For ns
-	Leave             // Who leaves
-	Join              // a new process comes
+	Send    Kind = iota // Who sends Count messages of Size bytes at Level
+	Crash               // Who dies; Count others with it, at the same instant
+	Stall               // Who stands still for For ns
+	Cut                 // those whose bit is in Side and the others do not hear each other for For ns
+	Leave               // Who leaves
+	Join                // a new process comes
+	Restart             // Who dies, or all if Count is not 0, and is started again after For ns
 )
 
-var kindNames = [...]string{"send", "crash", "stall", "cut", "leave", "join"}
+var kindNames = [...]string{"send", "crash", "stall", "cut", "leave", "join", "restart"}
 
 // Op is one thing that happens in a scenario.
 type Op struct {
@@ -58,28 +60,34 @@ func (o Op) String() string {
 		return fmt.Sprintf("%v cut %b for %v", at, o.Side, time.Duration(o.For))
 	case Stall:
 		return fmt.Sprintf("%v %d stalls for %v", at, o.Who, time.Duration(o.For))
+	case Restart:
+		return fmt.Sprintf("%v %d restarts after %v (%d)", at, o.Who, time.Duration(o.For), o.Count)
 	}
 	return fmt.Sprintf("%v %d: %s (%d)", at, o.Who, kindNames[o.Kind], o.Count)
 }
 
 // Scenario is everything that a run depends on.
 type Scenario struct {
-	Seed    uint64
-	Members int  // of the first view
-	Lone    bool // members go on without a majority
-	Timeout int64
-	Delay   int64
-	Jitter  int64
-	Loss    float64 // of packets, as long as the faults last; letters are not lost
-	Dup     float64
-	Calm    int64 // when faults end
-	Ops     []Op
+	Seed      uint64
+	Members   int   // processes that start at the beginning
+	Expect    int   // how many they are told to be: see process.Config
+	Discovery int64 // likewise
+	Formed    int64 // when they are in a view, if nothing keeps them from it
+	Lone      bool  // members go on without a majority
+	Timeout   int64
+	Delay     int64
+	Jitter    int64
+	Loss      float64 // of packets, as long as the faults last; letters are not lost
+	Dup       float64
+	Calm      int64 // when faults end
+	Ops       []Op
 }
 
 func (s Scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d members, timeout %v, delay %v+%v, loss %g, dup %g, calm after %v\n", s.Seed, s.Members,
-		time.Duration(s.Timeout), time.Duration(s.Delay), time.Duration(s.Jitter), s.Loss, s.Dup, time.Duration(s.Calm))
+	fmt.Fprintf(&b, "seed %d: %d processes, %d expected, formed after %v, timeout %v, delay %v+%v, loss %g, dup %g, calm after %v\n",
+		s.Seed, s.Members, s.Expect, time.Duration(s.Formed), time.Duration(s.Timeout), time.Duration(s.Delay), time.Duration(s.Jitter),
+		s.Loss, s.Dup, time.Duration(s.Calm))
 	for _, o := range s.Ops {
 		fmt.Fprintln(&b, " ", o)
 	}
@@ -131,27 +139,82 @@ func Generate(seed uint64) Scenario {
 		}
 	}
 	s.Ops = append(s.Ops, d.workload(s)...)
+	d.beginning(&s)
 	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 	return s
+}
+
+// How long it takes to form a first view, ns: see package process.
+const (
+	allHeard = 100 * milli // if all that are expected are there
+	enough   = 650 * milli // if a majority is
+)
+
+// beginning says how the first view comes about. Mostly the faults wait for it.
+func (d dice) beginning(s *Scenario) {
+	s.Expect, s.Formed, s.Discovery = s.Members, allHeard, pick(d, []int64{100, 250})*milli
+	if s.Members == 1 {
+		s.Expect, s.Formed = d.IntN(2), s.Discovery+20*milli
+	}
+	faults := len(s.Ops)
+	switch d.IntN(12) {
+	case 0: // a majority starts, and the rest later
+		if s.Expect = s.Members + d.IntN(s.Members); s.Expect > s.Members {
+			s.Formed = enough
+		}
+		for range s.Expect - s.Members {
+			s.Ops = append(s.Ops, Op{At: d.Int64N(s.Formed + s.Calm), Kind: Join})
+		}
+	case 1: // nobody expects anybody
+		s.Expect, s.Formed = 0, s.Discovery+50*milli
+		for range d.IntN(4) {
+			s.Ops = append(s.Ops, Op{At: d.Int64N(s.Formed), Kind: Join})
+		}
+	case 2: // and those who start cannot hear each other: their rings meet
+		s.Expect, s.Formed = 0, s.Discovery+50*milli
+		s.Ops = append(s.Ops, Op{Kind: Cut, Side: 1 + d.Uint64()&0x7e, For: s.Formed + d.Int64N(s.Calm)})
+	case 3: // the faults hit those who are about to form it
+		if d.chance(2) {
+			for i := range s.Ops {
+				s.Ops[i].At -= s.Formed / 2
+			}
+		}
+		s.Formed = enough
+		s.Ops = append(s.Ops, Op{At: 50*milli + d.Int64N(40*milli), Kind: pick(d, []Kind{Crash, Stall, Restart}), Who: d.IntN(2), For: d.Int64N(200 * milli)})
+	}
+	for i := range s.Ops[:faults] {
+		s.Ops[i].At = max(0, s.Ops[i].At+s.Formed)
+	}
+	s.Calm += s.Formed
 }
 
 // ambush starts a flush, and hits its leader and one more in the middle of one of
 // its phases, each of which takes as long as the link's delay.
 func (d dice) ambush(s *Scenario) {
 	s.Members, s.Jitter = 3+d.IntN(3), 0
+	if d.chance(2) { // so that a phase takes about as long as it is uncertain when a suspicion comes
+		s.Timeout, s.Delay = 10*milli, 200*micro+d.Int64N(800*micro)
+	}
 	s.Calm = max(s.Calm, 8*s.Timeout)
 	at := s.Timeout + d.Int64N(s.Timeout)
-	s.Ops = append(s.Ops, Op{At: at, Kind: pick(d, []Kind{Crash, Leave, Join}), Who: s.Members - 1})
+	first := Op{At: at, Kind: pick(d, []Kind{Crash, Leave, Join}), Who: s.Members - 1}
+	s.Ops = append(s.Ops, first)
+	if first.Kind == Join { // until it hears the ring
+		at += d.Int64N(25 * milli)
+	}
 	for _, who := range []int{0, d.IntN(s.Members)} {
 		o := Op{At: at + d.Int64N(8*s.Delay), Kind: pick(d, []Kind{Crash, Crash, Stall, Cut}), Who: who}
 		o.For, o.Side = s.Timeout+d.Int64N(2*s.Timeout), 1<<who
+		if d.chance(2) { // back when another has just begun to lead
+			o.For = s.Timeout*3/4 + d.Int64N(s.Timeout/4+8*s.Delay)
+		}
 		s.Ops = append(s.Ops, o)
 	}
 }
 
 func (d dice) fault(s Scenario) Op {
 	o := Op{At: d.Int64N(s.Calm), Who: d.IntN(8)}
-	switch d.IntN(10) {
+	switch d.IntN(11) {
 	case 0, 1, 2:
 		o.Kind = Crash
 		if d.chance(5) {
@@ -171,6 +234,12 @@ func (d dice) fault(s Scenario) Op {
 		o.For = pick(d, []int64{s.Timeout / 2, 3 * s.Timeout})
 	case 6, 7:
 		o.Kind = Leave
+	case 8:
+		o.Kind = Restart
+		o.For = d.Int64N(5 * s.Timeout)
+		if d.chance(3) {
+			o.Count = 1
+		}
 	default:
 		o.Kind = Join
 	}

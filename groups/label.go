@@ -1,0 +1,163 @@
+package groups
+
+import (
+	"errors"
+	"fmt"
+
+	"cohort/membership"
+	"cohort/order"
+)
+
+// This file is how one who joins a group is brought up to its state: what comes for
+// the group from the moment that the join is packed is kept in records; a donor's
+// state comes with a label; and what the label does not cover is delivered from the
+// records, once the state has been restored.
+
+// Label says where in the order a group's state was taken: of all members' streams
+// in one view of the ring, how much it contains.
+type Label struct {
+	Ring  uint64   // key of the ring's view
+	Num   uint64   // of the group's view
+	Fresh bool     // not a state's: the group begins anew with that view
+	Next  []uint64 // by rank in the ring: the state contains all packets before this one,
+	Pos   []uint32 // and of this one what lies before; see core.Machine.Position
+}
+
+// Add notes how much of the stream of the next rank has been delivered.
+func (l *Label) Add(next uint64, pos int) {
+	l.Next, l.Pos = append(l.Next, next), append(l.Pos, uint32(pos))
+}
+
+const (
+	labelHead  = 16
+	labelEntry = 12
+)
+
+// MaxLabel bounds a label, bytes.
+const MaxLabel = labelHead + labelEntry*membership.MaxMembers
+
+// Append appends the bytes of a state's label to b.
+func (l Label) Append(b []byte) []byte {
+	b = le.AppendUint64(b, l.Ring)
+	b = le.AppendUint64(b, l.Num)
+	for i, next := range l.Next {
+		b = le.AppendUint64(b, next)
+		b = le.AppendUint32(b, l.Pos[i])
+	}
+	return b
+}
+
+// ParseLabel reads a label.
+func ParseLabel(b []byte) (l Label, err error) {
+	if len(b) < labelHead || (len(b)-labelHead)%labelEntry != 0 || len(b) > MaxLabel {
+		return Label{}, fmt.Errorf("groups: a label of %d bytes", len(b))
+	}
+	l.Ring, l.Num = le.Uint64(b), le.Uint64(b[8:])
+	for b = b[labelHead:]; len(b) > 0; b = b[labelEntry:] {
+		l.Add(le.Uint64(b), int(le.Uint32(b[8:])))
+	}
+	return l, nil
+}
+
+// has tells whether the state contains a message of the member with this rank.
+func (l *Label) has(sender int, packet uint64, pos int) bool {
+	if sender >= len(l.Next) {
+		return false
+	}
+	return packet < l.Next[sender] || packet == l.Next[sender] && uint32(pos) < l.Pos[sender]
+}
+
+// Mark tells what a record is.
+type Mark uint8
+
+// Marks.
+const (
+	Message Mark = iota
+	View         // a view of the group
+	Ring         // the ring's next view
+	Offer        // a place to take a snapshot for another who joins
+)
+
+// Record is one of the things that are kept, in their order.
+type Record struct {
+	Mark Mark
+	At   uint64 // of a Message, the number of the packet that ended it; a View's Num; the Ring view's key; else its keeper's own
+
+	// Of a Message:
+	Kind    uint8
+	Level   order.Level
+	Pos     int    // where in that packet
+	Rank    int    // of its sender in the ring
+	Sender  uint64 // its ID
+	Payload []byte
+}
+
+// Words and Append return the record's bytes, for ParseRecord.
+func (r Record) Words() (a, b uint64) {
+	return uint64(r.Mark) | uint64(r.Kind)<<8 | uint64(r.Level)<<16 | uint64(r.Pos)<<32, r.At
+}
+
+const recordHead = 9
+
+// Append appends what is not in Words to b.
+func (r Record) Append(b []byte) []byte {
+	if r.Mark != Message {
+		return b
+	}
+	b = append(le.AppendUint64(b, r.Sender), byte(r.Rank))
+	return append(b, r.Payload...)
+}
+
+// ErrRecord is returned for what is no record.
+var ErrRecord = errors.New("groups: malformed record")
+
+// ParseRecord reads a record, of which the Payload is borrowed.
+func ParseRecord(a, b uint64, p []byte) (Record, error) {
+	r := Record{Mark: Mark(a), At: b, Kind: uint8(a >> 8), Level: order.Level(a >> 16), Pos: int(a >> 32)}
+	if r.Mark == Message {
+		if len(p) < recordHead {
+			return Record{}, ErrRecord
+		}
+		r.Sender, r.Rank, r.Payload = le.Uint64(p), int(p[8]), p[recordHead:]
+	}
+	if r.Mark > Offer {
+		return Record{}, ErrRecord
+	}
+	return r, nil
+}
+
+// Filter tells of one record after the other, from the first, whether the state
+// contains it already.
+type Filter struct {
+	ring   uint64 // key of the ring's view that the next record belongs to
+	label  Label
+	passed bool // the records are read past the label's view of the ring
+}
+
+// NewFilter returns the filter of records that begin in the ring's view with this key.
+func NewFilter(ring uint64) Filter { return Filter{ring: ring} }
+
+// Restored notes the label of the state. It comes before the first Skips.
+func (f *Filter) Restored(l Label) { f.label = l }
+
+// Skips tells whether the state contains a record already, or it is only a mark.
+func (f *Filter) Skips(r *Record) bool {
+	switch {
+	case f.passed:
+		return r.Mark == Ring
+	case r.Mark == Offer:
+		return false
+	case f.label.Fresh:
+		f.passed = r.Mark == View && r.At == f.label.Num
+		return true
+	case r.Mark == View:
+		return r.At <= f.label.Num
+	case r.Mark == Ring:
+		f.passed = f.ring == f.label.Ring
+		f.ring = r.At
+		return true
+	case f.ring != f.label.Ring:
+		return true
+	}
+	return f.label.has(r.Rank, r.At, r.Pos)
+}
