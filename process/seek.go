@@ -29,13 +29,15 @@ const (
 const (
 	maxHeard = 4 * membership.MaxMembers
 	maxWords = 8
+	maxVain  = 2 // rings that may be asked in vain before it is thought of forming one
 )
 
 // sighting is a beacon and when it came.
 type sighting struct {
 	membership.Beacon
-	at   int64
-	rest int64 // of a ring: it is not asked before
+	at    int64
+	again bool  // it was not the first
+	rest  int64 // of a ring: it is not asked before
 }
 
 // seek is the state of a process outside of any ring.
@@ -46,6 +48,7 @@ type seek struct {
 	shun   []shunned
 	enough int64 // since when a majority has been heard; 0: it has not
 	wait   int64 // since when an older one is to form the first view; 0: none is
+	vain   int   // how many rings have been asked in a row that did not even answer
 	met    int64 // when a ring last proved to be there; 0: none has
 
 	asking  *membership.Member // the leader who is asked to let this process in
@@ -90,15 +93,15 @@ func (p *Process) hear(now int64, b membership.Beacon) {
 	p.seek.heard = p.note(p.seek.heard, sighting{Beacon: b, at: now})
 }
 
-// note enters a sighting into a list, which is by time. If it is full, who has been
-// silent for longest makes room, but for those who have proved to be there.
+// note enters a sighting into a list, which is by time. If it is full, one makes room
+// that has been heard once, or else that which has been silent for longest.
 func (p *Process) note(list []sighting, o sighting) []sighting {
 	i := slices.IndexFunc(list, func(k sighting) bool { return k.From.ID == o.From.ID })
 	switch {
 	case i >= 0:
-		o.rest = list[i].rest
+		o.rest, o.again = list[i].rest, true
 	case len(list) == maxHeard:
-		i = max(slices.IndexFunc(list, func(k sighting) bool { return !p.links.has(k.From.ID) }), 0)
+		i = max(slices.IndexFunc(list, func(k sighting) bool { return !k.again }), 0)
 	}
 	if i >= 0 {
 		list = slices.Delete(list, i, i+1)
@@ -187,6 +190,7 @@ func (p *Process) overdue(now int64) {
 	s.shun = slices.DeleteFunc(s.shun, func(o shunned) bool { return now >= o.until })
 	p.forgetRings(now)
 	if s.asking != nil && now-s.askedAt > askFor {
+		s.vain++
 		p.stopAsking(now, now+shunFor, fmt.Errorf("process: %s at %v did not let this process in for %d ms", s.asking.Name, s.asking.Control, askFor/1_000_000))
 	}
 	if s.bid != nil && s.asking == nil && now-s.bid.since > askFor {
@@ -210,7 +214,7 @@ func (s *seek) avoid(k shunned) {
 // one when it is the one to do so.
 func (p *Process) choose(now int64) {
 	s := &p.seek
-	if best := p.bestRing(func(r *sighting) bool { return r.rest <= now }); best != nil {
+	if best := p.bestRing(func(r *sighting) bool { return r.rest <= now }); best != nil && s.vain < maxVain {
 		leader := best.From
 		s.asking, s.askedAt = &leader, now
 		if p.links.has(leader.ID) {
@@ -220,6 +224,7 @@ func (p *Process) choose(now int64) {
 		}
 		return
 	}
+	s.vain = 0
 	if now-s.since < listenFor || p.isMet(now) {
 		return
 	}
@@ -285,11 +290,12 @@ func (p *Process) form(now int64, members []membership.Member) {
 	p.convene(now)
 }
 
-// candidates lists the processes that a first view may be formed with.
+// candidates lists the processes that a first view may be formed with. Who has been
+// heard only once may be gone, or have been made up.
 func (p *Process) candidates() (list []membership.Member) {
 	s := &p.seek
 	for _, o := range s.heard {
-		if !slices.ContainsFunc(s.shun, func(k shunned) bool { return k.id == o.From.ID }) {
+		if o.again && !slices.ContainsFunc(s.shun, func(k shunned) bool { return k.id == o.From.ID }) {
 			m := o.From
 			m.Joined = 0
 			list = append(list, m)
@@ -409,8 +415,9 @@ func (p *Process) disconnectedOutside(now int64, id uint64, was bool) {
 	s := &p.seek
 	if s.asking != nil && s.asking.ID == id {
 		until := now + shunFor
+		s.vain++
 		if was {
-			s.met, until = now, now+refusedFor
+			s.vain, s.met, until = 0, now, now+refusedFor
 		}
 		p.stopAsking(now, until, fmt.Errorf("process: no connection to %s at %v", s.asking.Name, s.asking.Control))
 	}
@@ -458,7 +465,8 @@ func (p *Process) invited(now int64, from uint64, l membership.Letter) {
 		s.bid = &bid{from: from, full: l.Full, since: s.bid.since}
 	case asked:
 		s.bid, s.met = &bid{from: from, full: l.Full, since: now}, now
-	case s.bid == nil && s.asking == nil && l.Full.Num == 1 && l.Full.Members[0].ID == from && !s.lied(from):
+	case s.bid == nil && !p.answered() && l.Full.Num == 1 && l.Full.Members[0].ID == from && !s.lied(from):
+		s.asking = nil
 		if s.found != nil { // the founder is older: this process cannot have heard it
 			p.disband()
 		}
@@ -468,6 +476,9 @@ func (p *Process) invited(now int64, from uint64, l membership.Letter) {
 		p.follow(now)
 	}
 }
+
+// answered tells whether there is a connection to a ring that is asked.
+func (p *Process) answered() bool { return p.seek.asking != nil && p.links.has(p.seek.asking.ID) }
 
 // lied tells whether nothing came of what this process has invited to.
 func (s *seek) lied(id uint64) bool {
@@ -526,7 +537,7 @@ func (p *Process) refused(now int64, from uint64, l membership.Letter) {
 	case p.site != nil:
 		p.merge.failed(p, now, from)
 	case s.asking != nil && s.asking.ID == from:
-		s.met = now
+		s.vain, s.met = 0, now
 		p.stopAsking(now, now+refusedFor, fmt.Errorf("process: %s at %v refused this process: %s", s.asking.Name, s.asking.Control, l.Text))
 	case s.bid != nil && s.bid.from == from:
 		s.bid = nil
@@ -534,11 +545,11 @@ func (p *Process) refused(now int64, from uint64, l membership.Letter) {
 }
 
 // bestRing returns the ring to join of those that may be: that which others would
-// dissolve into; nil if there is none.
+// dissolve into, and first one that has been heard twice; nil if there is none.
 func (p *Process) bestRing(may func(*sighting) bool) *sighting {
 	var best *sighting
 	for i := range p.rings {
-		if r := &p.rings[i]; may(r) && (best == nil || prevails(r.Beacon, best.Beacon)) {
+		if r := &p.rings[i]; may(r) && (best == nil || r.again && !best.again || r.again == best.again && prevails(r.Beacon, best.Beacon)) {
 			best = r
 		}
 	}
