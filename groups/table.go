@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
-	"slices"
 
 	"cohort/membership"
 )
@@ -77,9 +76,11 @@ func ParseOp(b []byte) (o Op, ok bool) {
 
 // Table is all groups of a ring. L is what its holder keeps with each group.
 type Table[L any] struct {
-	view membership.View
-	byID []*Group[L] // nil: it had members once
-	ids  map[string]uint32
+	view   membership.View
+	next   uint32      // number of the next group; 0: all have been used
+	list   []*Group[L] // by number; some have no members any more
+	byID   map[uint32]*Group[L]
+	byName map[string]*Group[L]
 }
 
 // Group is one group. The sets have a bit per rank of the ring's view.
@@ -98,29 +99,24 @@ func (g *Group[L]) Rank(ring int) int { return bits.OnesCount64(g.Members & (1<<
 
 // New returns the table of a ring's first view: empty.
 func New[L any](v membership.View) *Table[L] {
-	return &Table[L]{view: v, byID: []*Group[L]{nil}, ids: map[string]uint32{}} // 0 is no group
+	return &Table[L]{view: v, next: 1, byID: map[uint32]*Group[L]{}, byName: map[string]*Group[L]{}}
 }
 
 // Get returns the group with this number; nil if there is none.
-func (t *Table[L]) Get(id uint32) *Group[L] {
-	if int(id) >= len(t.byID) {
-		return nil
-	}
-	return t.byID[id]
-}
+func (t *Table[L]) Get(id uint32) *Group[L] { return t.byID[id] }
 
 // Find returns the group with this name; nil if it has no members.
-func (t *Table[L]) Find(name string) *Group[L] { return t.byID[t.ids[name]] }
+func (t *Table[L]) Find(name string) *Group[L] { return t.byName[name] }
 
 // Len returns how many groups have members.
-func (t *Table[L]) Len() int { return len(t.ids) }
+func (t *Table[L]) Len() int { return len(t.byName) }
 
 // Effect is what an operation has come to.
 type Effect[L any] struct {
 	Group *Group[L]
 	Done  bool // else it had no effect
-	Fresh bool // Join: nobody has a state to give, so the sender's own is the group's
-	Donor int  // Join, Restart: rank in the ring of who gives the state; -1: nobody
+	Fresh bool // Join: nobody keeps state, so the sender's own is the group's
+	Donor int  // Join, Restart: rank in the ring of who gives the state; -1: nobody can
 }
 
 // Apply carries out an operation of the member with this rank in the ring.
@@ -134,6 +130,9 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 		}
 		if g == nil {
 			g = t.make(o.Name)
+		}
+		if g == nil {
+			return e
 		}
 		return t.join(g, bit, o)
 	}
@@ -151,20 +150,21 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	return e
 }
 
+// join adds a member. Where all who had the state have left while they were giving
+// it to others, it may yet arrive there: it is not begun anew beside that.
 func (t *Table[L]) join(g *Group[L], bit uint64, o Op) Effect[L] {
 	e := Effect[L]{Group: g, Done: true, Donor: -1}
 	g.Members |= bit
 	g.Views++
-	switch {
-	case !o.Stateful:
-	case g.Ready != 0:
-		e.Donor = donor(g.Ready)
-		g.Stateful |= bit
-	default:
-		e.Fresh = true
-		g.Stateful |= bit
-		g.Ready |= bit
+	if !o.Stateful {
+		return e
 	}
+	if e.Fresh = g.Stateful == 0; e.Fresh {
+		g.Ready |= bit
+	} else {
+		e.Donor = donor(g.Ready)
+	}
+	g.Stateful |= bit
 	return e
 }
 
@@ -185,11 +185,24 @@ func (t *Table[L]) ranks(ids []uint64) (mask uint64) {
 	return mask
 }
 
+// make returns a new group; nil if there are no more numbers.
 func (t *Table[L]) make(name string) *Group[L] {
-	g := &Group[L]{ID: uint32(len(t.byID)), Name: name}
-	t.byID = append(t.byID, g)
-	t.ids[name] = g.ID
+	if t.next == 0 {
+		return nil
+	}
+	if len(t.list) > 2*len(t.byName) {
+		t.list = t.All()
+	}
+	g := &Group[L]{ID: t.next, Name: name}
+	t.next++
+	t.add(g)
 	return g
+}
+
+func (t *Table[L]) add(g *Group[L]) {
+	t.list = append(t.list, g)
+	t.byID[g.ID] = g
+	t.byName[g.Name] = g
 }
 
 // shrink leaves these members to g, and removes it when there are none.
@@ -199,8 +212,8 @@ func (t *Table[L]) shrink(g *Group[L], members uint64) {
 	g.Stateful &= members
 	g.Ready &= members
 	if members == 0 {
-		t.byID[g.ID] = nil
-		delete(t.ids, g.Name)
+		delete(t.byID, g.ID)
+		delete(t.byName, g.Name)
 	}
 }
 
@@ -219,21 +232,20 @@ func (t *Table[L]) Change(next membership.View) (shifts []Shift[L]) {
 		to[r] = next.Rank(m.ID)
 	}
 	t.view = next
-	for _, g := range t.byID {
-		if g == nil {
+	for _, g := range t.list {
+		if g.Members == 0 {
 			continue
 		}
-		before := g.Members
-		members, lost := move(before, to)
+		members, lost := move(g.Members, to)
 		g.Stateful, _ = move(g.Stateful, to)
-		g.Ready, _ = move(g.Ready, to)
-		g.Members = members
+		ready, gone := move(g.Ready, to)
+		g.Members, g.Ready = members, ready
 		if lost == 0 {
 			continue
 		}
 		t.shrink(g, members)
 		s := Shift[L]{Group: g, Lost: lost, Fresh: -1}
-		if g.Ready == 0 && g.Stateful != 0 {
+		if ready == 0 && gone != 0 && g.Stateful != 0 {
 			s.Fresh = donor(g.Stateful)
 			g.Ready = 1 << s.Fresh
 		}
@@ -260,57 +272,56 @@ var ErrTable = errors.New("groups: malformed table")
 
 // Append appends the table's bytes to b, without what its holder keeps.
 func (t *Table[L]) Append(b []byte) []byte {
-	b = le.AppendUint32(b, uint32(len(t.byID)))
-	b = le.AppendUint32(b, uint32(len(t.ids)))
-	for _, g := range t.byID {
-		if g == nil {
-			continue
+	b = le.AppendUint32(b, t.next)
+	b = le.AppendUint32(b, uint32(len(t.byName)))
+	for _, g := range t.list {
+		if g.Members != 0 {
+			b = g.append(b)
 		}
-		b = le.AppendUint32(b, g.ID)
-		b = le.AppendUint64(b, g.Views)
-		b = le.AppendUint64(b, g.Members)
-		b = le.AppendUint64(b, g.Stateful)
-		b = le.AppendUint64(b, g.Ready)
-		b = append(append(b, byte(len(g.Name))), g.Name...)
 	}
 	return b
 }
 
-const (
-	entrySize  = 4 + 4*8 + 1 // and the name
-	maxNumbers = 1 << 26     // group numbers that a table from elsewhere may have used
-)
+// entrySize is what a group takes in a table's bytes, and its name.
+const entrySize = 4 + 4*8 + 1
 
-// Parse reads the table of a ring that is in view v.
+func (g *Group[L]) append(b []byte) []byte {
+	b = le.AppendUint32(b, g.ID)
+	b = le.AppendUint64(b, g.Views)
+	b = le.AppendUint64(b, g.Members)
+	b = le.AppendUint64(b, g.Stateful)
+	b = le.AppendUint64(b, g.Ready)
+	return append(append(b, byte(len(g.Name))), g.Name...)
+}
+
+// parseGroup reads a group off b; nil if there is none.
+func parseGroup[L any](b []byte) (g *Group[L], rest []byte) {
+	if len(b) < entrySize || len(b) < entrySize+int(b[entrySize-1]) {
+		return nil, b
+	}
+	g = &Group[L]{ID: le.Uint32(b), Views: le.Uint64(b[4:]), Members: le.Uint64(b[12:]), Stateful: le.Uint64(b[20:]), Ready: le.Uint64(b[28:])}
+	size := entrySize + int(b[entrySize-1])
+	g.Name = string(b[entrySize:size])
+	return g, b[size:]
+}
+
+// Parse reads the table of a ring that is in view v. What it allocates is in
+// proportion to b, whatever that says.
 func Parse[L any](v membership.View, b []byte) (*Table[L], error) {
 	if len(b) < 8 {
 		return nil, ErrTable
 	}
-	last, count := int(le.Uint32(b)), int(le.Uint32(b[4:]))
+	t := New[L](v)
+	t.next = le.Uint32(b)
+	count := le.Uint32(b[4:])
 	b = b[8:]
-	if last < 1 || last > maxNumbers || count > len(b)/entrySize || count >= last {
-		return nil, ErrTable
-	}
-	all := uint64(1)<<(len(v.Members)-1)<<1 - 1
-	t := &Table[L]{view: v, ids: make(map[string]uint32, count)}
-	t.byID = make([]*Group[L], last)
-	for range count {
-		if len(b) < entrySize || len(b) < entrySize+int(b[entrySize-1]) {
+	for last := uint32(0); count > 0; count-- {
+		var g *Group[L]
+		if g, b = parseGroup[L](b); g == nil || g.ID <= last || !t.fits(g) {
 			return nil, ErrTable
 		}
-		g := &Group[L]{ID: le.Uint32(b), Views: le.Uint64(b[4:]), Members: le.Uint64(b[12:]), Stateful: le.Uint64(b[20:]), Ready: le.Uint64(b[28:])}
-		size := entrySize + int(b[entrySize-1])
-		g.Name = string(b[entrySize:size])
-		b = b[size:]
-		if g.Name == "" || g.ID == 0 || int(g.ID) >= last || t.byID[g.ID] != nil || g.Members == 0 || g.Members&^all != 0 ||
-			g.Stateful&^g.Members != 0 || g.Ready&^g.Stateful != 0 {
-			return nil, ErrTable
-		}
-		if _, twice := t.ids[g.Name]; twice {
-			return nil, ErrTable
-		}
-		t.byID[g.ID] = g
-		t.ids[g.Name] = g.ID
+		last = g.ID
+		t.add(g)
 	}
 	if len(b) != 0 {
 		return nil, ErrTable
@@ -318,7 +329,25 @@ func Parse[L any](v membership.View, b []byte) (*Table[L], error) {
 	return t, nil
 }
 
+// fits tells whether a group can be in this table.
+func (t *Table[L]) fits(g *Group[L]) bool {
+	all := ^uint64(0) >> (membership.MaxMembers - len(t.view.Members))
+	switch {
+	case g.Name == "" || t.Find(g.Name) != nil, t.next != 0 && g.ID >= t.next:
+		return false
+	case g.Members == 0 || g.Members&^all != 0:
+		return false
+	}
+	return g.Stateful&^g.Members == 0 && g.Ready&^g.Stateful == 0
+}
+
 // All returns the groups that have members, by number.
 func (t *Table[L]) All() []*Group[L] {
-	return slices.DeleteFunc(slices.Clone(t.byID), func(g *Group[L]) bool { return g == nil })
+	all := make([]*Group[L], 0, len(t.byName))
+	for _, g := range t.list {
+		if g.Members != 0 {
+			all = append(all, g)
+		}
+	}
+	return all
 }

@@ -133,9 +133,7 @@ func (a *Agreement) Suspect(now int64, rank int, why Reason) {
 	if rank == a.self || a.suspects[rank] != 0 && a.hearsay>>rank&1 == 0 {
 		return
 	}
-	if a.suspects[rank] == 0 { // else others have found out first, and why
-		a.suspects[rank] = why
-	}
+	a.suspects[rank] = why
 	a.hearsay &^= 1 << rank
 	a.Tell()
 	a.Step(now)

@@ -24,7 +24,9 @@ type door struct {
 
 type candidate struct {
 	membership.Member
-	invited uint64 // key of the view it was invited into
+	since    int64  // of its asking, or of the view
+	invited  uint64 // key of the view it was invited into
+	admitted bool   // it is ready, and waits for the next view
 }
 
 // present says that this ring exists: its leader does, and in a blocked one
@@ -60,32 +62,83 @@ func (p *Process) knock(now int64, from uint64, l membership.Letter) {
 	if !p.In() || l.Member.ID != from || !p.links.has(from) || p.site.View().Rank(from) >= 0 {
 		return
 	}
-	if why := p.refusal(l); why != "" {
-		p.post(from, membership.Letter{Kind: membership.Refuse, Text: why})
+	p.dropCandidate(from)
+	if why := p.refusal(now, l); why != "" {
+		p.refuse(from, why)
 		return
 	}
 	d := &p.door
-	d.candidates = slices.DeleteFunc(d.candidates, func(c candidate) bool { return c.ID == from })
 	l.Member.Joined = 0
-	d.candidates = append(d.candidates, candidate{Member: l.Member})
+	d.candidates = append(d.candidates, candidate{Member: l.Member, since: now})
 	p.invite(&d.candidates[len(d.candidates)-1])
 }
 
+func (p *Process) refuse(id uint64, why string) {
+	p.post(id, membership.Letter{Kind: membership.Refuse, Text: why})
+}
+
 // refusal says why somebody cannot be let in; "" if it can.
-func (p *Process) refusal(l membership.Letter) string {
-	v := p.site.View()
-	n := len(v.Members) + 1
+func (p *Process) refusal(now int64, l membership.Letter) string {
 	switch {
 	case p.site.Blocked() || !p.site.Leading():
 		return "this member cannot let anybody in; its leader can"
+	case p.site.View().Rank(l.Member.ID) >= 0:
+		return "this process is in the view already; the ring has yet to notice that it does not know"
 	case l.Lone != p.cfg.Site.Rules.Lone:
 		return "the members disagree on whether to go on without a majority"
-	case n > membership.MaxMembers || len(p.door.candidates) >= membership.MaxMembers:
+	case len(p.door.candidates) >= membership.MaxMembers && !p.makeWay(now):
+		return "too many want to be let in"
+	}
+	return p.tooMany(l.Member)
+}
+
+// tooMany says why m cannot be in a view with all who are in this one; "" if it can.
+func (p *Process) tooMany(m membership.Member) string {
+	v := p.site.View()
+	n := len(v.Members) + 1
+	switch {
+	case n > membership.MaxMembers:
 		return fmt.Sprintf("the ring is full: %d members", len(v.Members))
-	case int(l.Member.Segment) < wire.MinSegment(n) || v.Segment() < wire.MinSegment(n):
-		return fmt.Sprintf("packets of %d bytes are too small for %d members", min(int(l.Member.Segment), v.Segment()), n)
+	case int(m.Segment) < wire.MinSegment(n) || v.Segment() < wire.MinSegment(n):
+		return fmt.Sprintf("packets of %d bytes are too small for %d members", min(int(m.Segment), v.Segment()), n)
 	}
 	return ""
+}
+
+// fits tells whether m can be let in together with those who wait for the next view.
+func (p *Process) fits(m membership.Member) bool {
+	v := p.site.View()
+	n, least := len(v.Members)+1, min(v.Segment(), int(m.Segment))
+	for _, c := range p.door.candidates {
+		if c.admitted {
+			n, least = n+1, min(least, int(c.Segment))
+		}
+	}
+	return n <= membership.MaxMembers && least >= wire.MinSegment(n)
+}
+
+// makeWay drops the candidate that has not become ready for longest, if it has had
+// time to.
+func (p *Process) makeWay(now int64) bool {
+	for _, c := range p.door.candidates {
+		if !c.admitted && now-c.since > graceFor {
+			p.dropCandidate(c.ID)
+			p.refuse(c.ID, "others want to be let in, too")
+			return true
+		}
+	}
+	return false
+}
+
+// dropLate drops the candidates that do not become ready.
+func (p *Process) dropLate(now int64) {
+	p.door.candidates = slices.DeleteFunc(p.door.candidates, func(c candidate) bool {
+		late := !c.admitted && now-c.since > askFor
+		if late {
+			p.refuse(c.ID, "it is not connected to all members")
+		}
+		return late
+	})
 }
 
 // invite tells a candidate whom to connect to.
@@ -118,7 +171,8 @@ func (p *Process) ready(now int64, from uint64, l membership.Letter) {
 	}
 	for i := range p.door.candidates {
 		c := &p.door.candidates[i]
-		if c.ID == from && c.invited == l.View && p.In() && p.with(c.Member).Key() == l.View && p.site.Leading() {
+		if c.ID == from && c.invited == l.View && p.In() && p.with(c.Member).Key() == l.View && p.site.Leading() && !c.admitted && p.fits(c.Member) {
+			c.admitted = true
 			p.site.Admit(now, c.Member)
 		}
 	}
@@ -134,13 +188,19 @@ func (p *Process) admitted(now int64) {
 		if p.site.View().Rank(c.ID) >= 0 {
 			return true
 		}
+		why := p.tooMany(c.Member)
 		if !leading {
-			p.post(c.ID, membership.Letter{Kind: membership.Refuse, Text: "the ring has another leader now"})
+			why = "the ring has another leader now"
 		}
-		return !leading
+		if why != "" {
+			p.refuse(c.ID, why)
+		}
+		return why != ""
 	})
 	for i := range d.candidates {
-		p.invite(&d.candidates[i])
+		c := &d.candidates[i]
+		c.since, c.admitted = now, false
+		p.invite(c)
 	}
 }
 

@@ -87,10 +87,11 @@ func (p *Process) Connected(now int64, id uint64) {
 	if i, ok := l.find(id); ok {
 		l.up[i].since = now
 	} else {
-		if len(l.up) >= maxLinks {
+		if len(l.up) >= maxLinks && !p.makeRoom(now) {
 			l.hangup(id)
 			return
 		}
+		i, _ = l.find(id)
 		l.up = slices.Insert(l.up, i, link{id: id, since: now})
 	}
 	if p.site == nil {
@@ -113,13 +114,13 @@ func (p *Process) Disconnected(now int64, id uint64) {
 	}
 	switch {
 	case p.site == nil:
-		p.disconnectedOutside(now, id)
+		p.disconnectedOutside(now, id, was)
 	case was:
 		p.site.Disconnected(now, id)
 		fallthrough
 	default:
 		p.dropCandidate(id)
-		p.merge.failed(now, id)
+		p.merge.failed(p, now, id)
 	}
 	p.links.due = min(p.links.due, now+redialEvery)
 }
@@ -140,6 +141,7 @@ func (p *Process) greet(now int64) {
 // would come long after the link has healed.
 func (p *Process) tend(now int64) {
 	l, v := &p.links, p.site.View()
+	p.dropLate(now)
 	l.due = membership.Never // as long as all are connected and nobody else is
 	if p.site.Ending() || len(l.up) != len(v.Members)-1 {
 		l.due = now + redialEvery
@@ -158,7 +160,7 @@ func (p *Process) tend(now int64) {
 	for i := len(l.up) - 1; i >= 0; i-- {
 		k := &l.up[i]
 		switch {
-		case v.Rank(k.id) >= 0 || p.wanted(k.id):
+		case p.wanted(k.id):
 			k.end = 0
 		case k.end == 0:
 			k.end = now + p.lingering(k.id)
@@ -168,10 +170,37 @@ func (p *Process) tend(now int64) {
 	}
 }
 
-// part ends a connection of which the site knows.
+// tendOutside ends the connections that nobody has needed for long.
+func (p *Process) tendOutside(now int64) {
+	l := &p.links
+	l.due = now + redialEvery
+	for i := len(l.up) - 1; i >= 0; i-- {
+		if k := &l.up[i]; now-k.since > strangerFor && !p.wanted(k.id) {
+			l.hangup(k.id)
+		}
+	}
+}
+
+// makeRoom ends the connection of which nothing has come for longest, if there is one.
+func (p *Process) makeRoom(now int64) bool {
+	var oldest *link
+	for i := range p.links.up {
+		if k := &p.links.up[i]; !p.wanted(k.id) && (oldest == nil || k.since < oldest.since) {
+			oldest = k
+		}
+	}
+	if oldest != nil {
+		p.part(now, oldest.id)
+	}
+	return oldest != nil
+}
+
+// part ends a connection of which the site, if there is one, knows.
 func (p *Process) part(now int64, id uint64) {
 	p.links.hangup(id)
-	p.site.Disconnected(now, id)
+	if p.site != nil {
+		p.site.Disconnected(now, id)
+	}
 }
 
 func (l *links) index(id uint64) int {
@@ -188,7 +217,10 @@ func (p *Process) lingering(id uint64) int64 {
 	return strangerFor
 }
 
-// wanted tells whether somebody who is not a member is to stay connected.
+// wanted tells whether somebody is to stay connected.
 func (p *Process) wanted(id uint64) bool {
-	return p.merge.with == id || slices.ContainsFunc(p.door.candidates, func(c candidate) bool { return c.ID == id })
+	if s := &p.seek; p.site == nil {
+		return s.asking != nil && s.asking.ID == id || s.bid != nil && s.bid.full.Rank(id) >= 0 || s.found != nil && s.found.view.Rank(id) >= 0
+	}
+	return p.site.View().Rank(id) >= 0 || p.merge.with == id || slices.ContainsFunc(p.door.candidates, func(c candidate) bool { return c.ID == id })
 }

@@ -18,9 +18,20 @@ const (
 // the other ring's leader first, as if to join: a beacon alone must not end a ring.
 type merge struct {
 	with    uint64 // the leader that is asked; 0: none
+	ring    uint64 // and its ring
 	since   int64
 	due     int64
 	blocked int64 // since when this ring cannot go on; 0: it can
+}
+
+// watch notes since when this ring cannot go on.
+func (m *merge) watch(now int64, blocked bool) {
+	switch {
+	case !blocked:
+		m.blocked = 0
+	case m.blocked == 0:
+		m.blocked = now
+	}
 }
 
 // prevails tells whether ring a stays when it meets ring b: the one with more
@@ -36,30 +47,19 @@ func (p *Process) approach(now int64) {
 	if m.with != 0 {
 		if m.due = m.since + mergeFor; now >= m.due {
 			p.part(now, m.with)
-			m.failed(now, m.with)
+			m.failed(p, now, m.with)
 		}
 		return
 	}
-	switch {
-	case !p.site.Blocked():
-		m.blocked = 0
-	case m.blocked == 0:
-		m.blocked = now
-	}
-	best := p.bestRing()
-	if best == nil {
-		return
-	}
-	if now-best.at > ringFor {
-		p.forgetRing(best.From.ID)
-		m.due = now
+	if p.forgetRings(now); len(p.rings) == 0 {
 		return
 	}
 	m.due = now + mergeEvery
-	if !p.givesWay(now, best.Beacon) {
+	best := p.bestRing(func(r *sighting) bool { return r.rest <= now && p.givesWay(now, r.Beacon) })
+	if best == nil {
 		return
 	}
-	m.with, m.since, m.due = best.From.ID, now, now+mergeFor
+	m.with, m.ring, m.since, m.due = best.From.ID, best.Ring, now, now+mergeFor
 	if p.links.has(m.with) {
 		m.connected(p, m.with)
 	} else {
@@ -91,8 +91,8 @@ func (m *merge) connected(p *Process, id uint64) {
 }
 
 // invited ends the ring, or this membership: the other ring is there, and lets us in.
-func (m *merge) invited(p *Process, now int64, from uint64) {
-	if from != m.with || !p.In() {
+func (m *merge) invited(p *Process, now int64, from uint64, full membership.View) {
+	if from != m.with || !p.In() || full.Ring != m.ring || full.Rank(from) < 0 || full.Rank(p.self.ID) < 0 {
 		return
 	}
 	m.with, m.due = 0, now+mergeFor
@@ -103,9 +103,10 @@ func (m *merge) invited(p *Process, now int64, from uint64) {
 	}
 }
 
-// failed notes that nothing came of it.
-func (m *merge) failed(now int64, id uint64) {
+// failed notes that nothing came of it: another ring may be asked meanwhile.
+func (m *merge) failed(p *Process, now int64, id uint64) {
 	if id == m.with {
-		m.with, m.due = 0, now+mergeFor
+		m.with, m.due = 0, now+mergeEvery
+		p.rest(id, now+mergeFor)
 	}
 }

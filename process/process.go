@@ -150,6 +150,7 @@ func (p *Process) Flush(now int64) {
 
 // stepInside is what a member does beside its site.
 func (p *Process) stepInside(now int64) {
+	p.merge.watch(now, p.site.Blocked())
 	if p.links.due <= now || p.links.due == membership.Never && p.site.Ending() {
 		p.tend(now)
 	}
@@ -240,7 +241,7 @@ func (p *Process) enter(now int64, from uint64, l membership.Letter) {
 		return
 	}
 	p.site, p.entered = s, true
-	p.self = v.Members[v.Rank(p.self.ID)]
+	p.self.Joined = v.Members[v.Rank(p.self.ID)].Joined
 	if v.Num == 1 { // its founder may die before it has told everybody
 		for _, m := range v.Members {
 			if m.ID != p.self.ID {
@@ -282,8 +283,8 @@ func (p *Process) Letter(now int64, from uint64, l membership.Letter) {
 		switch {
 		case p.site != nil:
 			p.site.Letter(now, from, l)
-		case l.Kind == membership.Install && l.Proposal.Next.Rank(p.self.ID) >= 0 && l.Proposal.Next.Rank(from) >= 0:
-			p.enter(now, from, l)
+		case l.Kind == membership.Install:
+			p.installed(now, from, l)
 		}
 	}
 }
@@ -297,7 +298,7 @@ func (p *Process) Beacon(now int64, b membership.Beacon) {
 	case b.Kind == wire.Ring:
 		p.sight(now, b)
 	case p.site == nil:
-		p.seek.hear(now, b)
+		p.hear(now, b)
 	case p.In():
 		p.answer(now)
 	}

@@ -20,15 +20,24 @@ const (
 	attemptFor  = 1_000_000_000 // how long the forming of a view may take
 	askFor      = 3_000_000_000 // and the joining of a ring
 	shunFor     = 3_000_000_000 // one who did not take part is left out for this long
+	waitFor     = 1_500_000_000 // how long an older one may take to form the first view
+	refusedFor  = 500_000_000   // a ring that is there, but does not let this process in, is asked again after this
 )
 
-// maxHeard bounds the processes that are kept in mind.
-const maxHeard = 4 * membership.MaxMembers
+// maxHeard bounds the processes that are kept in mind, and of the rings those
+// whose invitations have been followed.
+const (
+	maxHeard = 4 * membership.MaxMembers
+	maxWords = 8
+	maxVain  = 2 // rings that may be asked in vain before it is thought of forming one
+)
 
 // sighting is a beacon and when it came.
 type sighting struct {
 	membership.Beacon
-	at int64
+	at    int64
+	again bool  // it was not the first
+	rest  int64 // of a ring: it is not asked before
 }
 
 // seek is the state of a process outside of any ring.
@@ -38,25 +47,30 @@ type seek struct {
 	heard  []sighting
 	shun   []shunned
 	enough int64 // since when a majority has been heard; 0: it has not
+	wait   int64 // since when an older one is to form the first view; 0: none is
+	vain   int   // how many rings have been asked in a row that did not even answer
+	met    int64 // when a ring last proved to be there; 0: none has
 
 	asking  *membership.Member // the leader who is asked to let this process in
 	askedAt int64
 	bid     *bid
 	found   *founding
+	words   []uint64 // rings that this process has said Ready to, the last ones
 	problem error
 }
 
 type shunned struct {
 	id    uint64
 	until int64
+	lied  bool // it has invited, and nothing came of it
 }
 
 // bid is an invitation into a view, being followed.
 type bid struct {
 	from  uint64
 	full  membership.View
-	at    int64
-	ready bool // and said so
+	since int64 // of the first one by the same process
+	ready bool  // and said so
 	dial  int64
 }
 
@@ -70,15 +84,29 @@ type founding struct {
 	dial  int64
 }
 
-// hear notes another process that looks for a ring.
-func (s *seek) hear(now int64, b membership.Beacon) {
-	i := slices.IndexFunc(s.heard, func(o sighting) bool { return o.From.ID == b.From.ID })
+// hear notes another process that looks for a ring, if it wants what this one wants.
+func (p *Process) hear(now int64, b membership.Beacon) {
+	if max(b.Expect, 1) != max(p.cfg.Expect, 1) {
+		p.seek.problem = fmt.Errorf("process: %s at %v expects %d members, this process %d", b.From.Name, b.From.Addr, b.Expect, p.cfg.Expect)
+		return
+	}
+	p.seek.heard = p.note(p.seek.heard, sighting{Beacon: b, at: now})
+}
+
+// note enters a sighting into a list, which is by time. If it is full, one makes room
+// that has been heard once, or else that which has been silent for longest.
+func (p *Process) note(list []sighting, o sighting) []sighting {
+	i := slices.IndexFunc(list, func(k sighting) bool { return k.From.ID == o.From.ID })
 	switch {
 	case i >= 0:
-		s.heard[i] = sighting{b, now}
-	case len(s.heard) < maxHeard:
-		s.heard = append(s.heard, sighting{b, now})
+		o.rest, o.again = list[i].rest, true
+	case len(list) == maxHeard:
+		i = max(slices.IndexFunc(list, func(k sighting) bool { return !k.again }), 0)
 	}
+	if i >= 0 {
+		list = slices.Delete(list, i, i+1)
+	}
+	return append(list, o)
 }
 
 // sight notes a ring that this process is not in.
@@ -86,14 +114,13 @@ func (p *Process) sight(now int64, b membership.Beacon) {
 	if p.In() && p.site.View().Rank(b.From.ID) >= 0 && b.Key == p.site.Key() {
 		return
 	}
-	p.rings = slices.DeleteFunc(p.rings, func(o sighting) bool {
-		return o.From.ID == b.From.ID || now-o.at > ringFor
-	})
 	if b.Size == 0 && p.site == nil {
 		p.seek.problem = fmt.Errorf("process: %s at %v is in a ring of which too few members are left to let anybody in", b.From.Name, b.From.Control)
 	}
-	if b.Size > 0 && len(p.rings) < maxHeard {
-		p.rings = append(p.rings, sighting{b, now})
+	if b.Size > 0 {
+		p.rings = p.note(p.rings, sighting{Beacon: b, at: now})
+	} else {
+		p.rings = slices.DeleteFunc(p.rings, func(o sighting) bool { return o.From.ID == b.From.ID })
 	}
 	if p.site == nil {
 		p.seek.due = min(p.seek.due, now+1)
@@ -102,14 +129,27 @@ func (p *Process) sight(now int64, b membership.Beacon) {
 	}
 }
 
-// forgetRing drops a ring whose leader does not let this process in.
-func (p *Process) forgetRing(leader uint64) {
-	p.rings = slices.DeleteFunc(p.rings, func(o sighting) bool { return o.From.ID == leader })
+// rest leaves a ring alone whose leader did not let this process in, so that others
+// have their turn.
+func (p *Process) rest(leader uint64, until int64) {
+	for i := range p.rings {
+		if p.rings[i].From.ID == leader {
+			p.rings[i].rest = until
+		}
+	}
+}
+
+// forgetRings drops the rings that have not been heard of for long.
+func (p *Process) forgetRings(now int64) {
+	p.rings = slices.DeleteFunc(p.rings, func(o sighting) bool { return now-o.at > ringFor })
 }
 
 // stepOutside looks for a ring, or forms one.
 func (p *Process) stepOutside(now int64) {
 	s := &p.seek
+	if p.links.due <= now {
+		p.tendOutside(now)
+	}
 	p.overdue(now)
 	switch {
 	case s.found != nil:
@@ -130,7 +170,7 @@ func (p *Process) stepOutside(now int64) {
 
 func (p *Process) outsideDue() int64 {
 	s := &p.seek
-	due := s.due
+	due := min(s.due, p.links.due)
 	if s.asking != nil {
 		due = min(due, s.askedAt+askFor+1)
 	}
@@ -148,23 +188,33 @@ func (p *Process) overdue(now int64) {
 	s := &p.seek
 	s.heard = slices.DeleteFunc(s.heard, func(o sighting) bool { return now-o.at > forgetAfter })
 	s.shun = slices.DeleteFunc(s.shun, func(o shunned) bool { return now >= o.until })
-	p.rings = slices.DeleteFunc(p.rings, func(o sighting) bool { return now-o.at > ringFor })
+	p.forgetRings(now)
 	if s.asking != nil && now-s.askedAt > askFor {
-		p.stopAsking(now, fmt.Errorf("process: %s at %v did not let this process in for %d ms", s.asking.Name, s.asking.Control, askFor/1_000_000))
+		s.vain++
+		p.stopAsking(now, now+shunFor, fmt.Errorf("process: %s at %v did not let this process in for %d ms", s.asking.Name, s.asking.Control, askFor/1_000_000))
 	}
-	if s.bid != nil && s.asking == nil && now-s.bid.at > askFor {
+	if s.bid != nil && s.asking == nil && now-s.bid.since > askFor {
+		s.avoid(shunned{s.bid.from, now + shunFor, true})
 		s.bid = nil
 	}
 	if s.found != nil && now > s.found.until {
-		p.disband(now)
+		p.regroup(now)
 	}
+}
+
+// avoid shuns a process.
+func (s *seek) avoid(k shunned) {
+	if len(s.shun) == maxHeard {
+		s.shun = s.shun[1:]
+	}
+	s.shun = append(s.shun, k)
 }
 
 // choose asks the best ring to let this process in or, if there is none, forms
 // one when it is the one to do so.
 func (p *Process) choose(now int64) {
 	s := &p.seek
-	if best := p.bestRing(); best != nil {
+	if best := p.bestRing(func(r *sighting) bool { return r.rest <= now }); best != nil && s.vain < maxVain {
 		leader := best.From
 		s.asking, s.askedAt = &leader, now
 		if p.links.has(leader.ID) {
@@ -174,60 +224,96 @@ func (p *Process) choose(now int64) {
 		}
 		return
 	}
-	if now-s.since < listenFor || !p.mayFound(now) {
+	s.vain = 0
+	if now-s.since < listenFor || p.isMet(now) {
 		return
 	}
-	v := membership.View{Num: 1, Members: []membership.Member{p.self}}
-	for _, o := range p.candidates() {
-		v.Members = append(v.Members, o.From)
-	}
-	slices.SortFunc(v.Members, membership.Older)
-	if v.Members[0].ID != p.self.ID {
+	list := p.candidates()
+	if !p.mayFound(now, len(list)+1) {
+		s.wait = 0
 		return
 	}
-	v.Members = v.Members[:min(len(v.Members), membership.MaxMembers)]
+	older := slices.ContainsFunc(list, func(m membership.Member) bool { return membership.Older(m, p.self) < 0 })
+	switch {
+	case !older:
+		s.wait = 0
+	case s.wait == 0:
+		s.wait = now
+	}
+	if older && now-s.wait <= waitFor {
+		return
+	}
+	list = slices.DeleteFunc(list, func(m membership.Member) bool { return membership.Older(m, p.self) < 0 })
+	if list = p.fitting(list); len(list)+1 >= p.majority() {
+		p.form(now, append(list, p.self))
+	}
+}
+
+// isMet tells whether there is a ring, though it does not let this process in, or
+// has just lost its leader: another one is not formed beside it.
+func (p *Process) isMet(now int64) bool {
+	s := &p.seek
+	return s.met != 0 && now-s.met <= max(ringFor, 2*p.cfg.Site.Rules.Timeout)
+}
+
+// fitting leaves out those with whom there would be too many, or whose packets are
+// too small for so many; last who has not proved to be there.
+func (p *Process) fitting(list []membership.Member) []membership.Member {
+	slices.SortStableFunc(list, func(a, b membership.Member) int {
+		switch linked := p.links.has(a.ID); {
+		case linked == p.links.has(b.ID):
+			return 0
+		case linked:
+			return -1
+		}
+		return 1
+	})
+	n := min(len(list)+1, membership.MaxMembers)
+	for n > 1 && wire.MinSegment(n) > int(p.self.Segment) {
+		n--
+	}
+	list = slices.DeleteFunc(list, func(m membership.Member) bool { return int(m.Segment) < wire.MinSegment(n) })
+	return list[:min(len(list), n-1)]
+}
+
+// form begins an attempt to form the first view with these members.
+func (p *Process) form(now int64, members []membership.Member) {
+	v := membership.View{Num: 1, Founded: p.self.Since, Members: members}
 	for i := range v.Members {
 		v.Members[i].Joined = 1
 	}
-	v.Founded = p.self.Since
+	slices.SortFunc(v.Members, membership.Older)
 	v.Ring = v.Key()
-	s.found = &founding{view: v, ready: make([]bool, len(v.Members)), until: now + attemptFor, dial: now}
-	for _, m := range v.Members { // from an attempt before this one, by whomever
-		if p.links.has(m.ID) {
-			p.post(m.ID, membership.Letter{Kind: membership.Invite, Full: v})
-		}
-	}
+	f := &founding{view: v, ready: make([]bool, len(v.Members)), until: now + attemptFor, dial: now}
+	f.ready[v.Rank(p.self.ID)] = true
+	p.seek.found = f
 	p.convene(now)
 }
 
-// candidates lists the processes that a first view may be formed with.
-func (p *Process) candidates() (list []sighting) {
+// candidates lists the processes that a first view may be formed with. Who has been
+// heard only once may be gone, or have been made up.
+func (p *Process) candidates() (list []membership.Member) {
 	s := &p.seek
 	for _, o := range s.heard {
-		if !slices.ContainsFunc(s.shun, func(k shunned) bool { return k.id == o.From.ID }) && p.agrees(o.Beacon) {
-			list = append(list, o)
+		if o.again && !slices.ContainsFunc(s.shun, func(k shunned) bool { return k.id == o.From.ID }) {
+			m := o.From
+			m.Joined = 0
+			list = append(list, m)
 		}
 	}
 	return list
 }
 
-// agrees tells whether another process wants what this one wants.
-func (p *Process) agrees(b membership.Beacon) bool {
-	if max(b.Expect, 1) != max(p.cfg.Expect, 1) {
-		p.seek.problem = fmt.Errorf("process: %s at %v expects %d members, this process %d", b.From.Name, b.From.Addr, b.Expect, p.cfg.Expect)
-		return false
-	}
-	return true
-}
+// majority returns how many processes may form a first view.
+func (p *Process) majority() int { return p.cfg.Expect/2 + 1 }
 
-// mayFound tells whether enough processes have been heard for long enough.
-func (p *Process) mayFound(now int64) bool {
+// mayFound tells whether enough processes, k, have been heard for long enough.
+func (p *Process) mayFound(now int64, k int) bool {
 	s := &p.seek
-	k := len(p.candidates()) + 1
 	if p.cfg.Expect <= 1 {
 		return now-s.since >= p.cfg.Discovery
 	}
-	if k < p.cfg.Expect/2+1 {
+	if k < p.majority() {
 		s.enough = 0
 		return false
 	}
@@ -237,40 +323,77 @@ func (p *Process) mayFound(now int64) bool {
 	return k >= p.cfg.Expect || now-s.enough >= graceFor
 }
 
-// convene has those dialled who are not connected, and installs the view once all
-// are ready.
+// convene invites those who are connected, has the others dialled, and installs
+// the view once all are ready. Who is bound to another invitation does not answer
+// one, and so is asked again.
 func (p *Process) convene(now int64) {
 	f := p.seek.found
 	if now >= f.dial {
 		f.dial = now + redialEvery
 		for r, m := range f.view.Members {
-			if m.ID != p.self.ID && !f.ready[r] && !p.links.has(m.ID) {
+			switch {
+			case f.ready[r]:
+			case p.links.has(m.ID):
+				p.post(m.ID, membership.Letter{Kind: membership.Invite, Full: f.view})
+			default:
 				p.links.dial(m)
 			}
 		}
 	}
-	f.ready[f.view.Rank(p.self.ID)] = true
 	if slices.Contains(f.ready, false) {
 		return
 	}
 	p.enter(now, p.self.ID, membership.Letter{Kind: membership.Install, Proposal: membership.Proposal{Next: f.view}})
+	if p.site == nil { // the same again would come to the same
+		p.disband()
+		p.seek.since, p.seek.enough = now, 0
+	}
 }
 
-// disband gives up an attempt: those who did not take part are left out of the next.
-func (p *Process) disband(now int64) {
-	s := &p.seek
-	for r, m := range s.found.view.Members {
-		switch {
-		case m.ID == p.self.ID:
-		case s.found.ready[r]:
-			p.post(m.ID, membership.Letter{Kind: membership.Refuse, Text: "not all were ready to form the first view"})
-		default:
-			s.problem = fmt.Errorf("process: %s at %v was heard, but did not connect", m.Name, m.Control)
-			s.shun = append(s.shun, shunned{m.ID, now + shunFor})
-			p.links.hangup(m.ID)
+// regroup ends an attempt that has taken too long. Those who did not take part are
+// left out, and the others go on if they are enough. Of those who have not even
+// connected nobody knows whom else they have kept from being ready.
+func (p *Process) regroup(now int64) {
+	f := p.seek.found
+	takesPart := func(r int) bool { return f.ready[r] || p.links.has(f.view.Members[r].ID) }
+	all := true
+	for r := range f.view.Members {
+		all = all && takesPart(r)
+	}
+	var rest []membership.Member
+	for r, m := range f.view.Members {
+		if f.ready[r] || !all && takesPart(r) {
+			rest = append(rest, m)
+		} else {
+			p.leaveOut(now, m)
 		}
 	}
-	s.found = nil
+	if len(rest) >= p.majority() {
+		p.form(now, rest)
+		return
+	}
+	p.disband()
+}
+
+// leaveOut shuns one who was heard, and did not take part.
+func (p *Process) leaveOut(now int64, m membership.Member) {
+	what := "connect"
+	if p.links.has(m.ID) {
+		what = "connect to all others"
+	}
+	p.seek.problem = fmt.Errorf("process: %s at %v was heard, but did not %s", m.Name, m.Control, what)
+	p.seek.avoid(shunned{id: m.ID, until: now + shunFor})
+	p.links.hangup(m.ID)
+}
+
+// disband gives up an attempt: who has been invited is free again.
+func (p *Process) disband() {
+	for _, m := range p.seek.found.view.Members {
+		if p.links.has(m.ID) {
+			p.post(m.ID, membership.Letter{Kind: membership.Refuse, Text: "not all were ready to form the first view"})
+		}
+	}
+	p.seek.found = nil
 }
 
 // connectedOutside goes on with what the connection was for.
@@ -287,14 +410,23 @@ func (p *Process) connectedOutside(now int64, id uint64) {
 	}
 }
 
-func (p *Process) disconnectedOutside(now int64, id uint64) {
+// disconnectedOutside gives up what the connection was for, if there was one.
+func (p *Process) disconnectedOutside(now int64, id uint64, was bool) {
 	s := &p.seek
 	if s.asking != nil && s.asking.ID == id {
-		p.stopAsking(now, fmt.Errorf("process: no connection to %s at %v", s.asking.Name, s.asking.Control))
+		until := now + shunFor
+		s.vain++
+		if was {
+			s.vain, s.met, until = 0, now, now+refusedFor
+		}
+		p.stopAsking(now, until, fmt.Errorf("process: no connection to %s at %v", s.asking.Name, s.asking.Control))
+	}
+	if was { // it is gone, unless it is heard again
+		s.heard = slices.DeleteFunc(s.heard, func(o sighting) bool { return o.From.ID == id })
 	}
 	if b := s.bid; b != nil && b.from == id {
 		if b.ready && b.full.Num == 1 { // its word is given: who has installed the view tells
-			b.at = min(b.at, now-askFor+attemptFor)
+			b.since = min(b.since, now-askFor+attemptFor)
 		} else {
 			s.bid = nil
 		}
@@ -312,10 +444,11 @@ func (p *Process) ask() {
 	p.post(p.seek.asking.ID, membership.Letter{Kind: membership.Join, Member: p.self, Lone: p.cfg.Site.Rules.Lone})
 }
 
-func (p *Process) stopAsking(now int64, why error) {
+// stopAsking has the ring left alone until then.
+func (p *Process) stopAsking(now, until int64, why error) {
 	s := &p.seek
 	s.problem = why
-	p.forgetRing(s.asking.ID)
+	p.rest(s.asking.ID, until)
 	p.links.hangup(s.asking.ID)
 	s.asking, s.bid = nil, nil
 	s.due = min(s.due, now+soonEvery)
@@ -326,23 +459,34 @@ func (p *Process) stopAsking(now int64, why error) {
 func (p *Process) invited(now int64, from uint64, l membership.Letter) {
 	s := &p.seek
 	if p.site != nil {
-		p.merge.invited(p, now, from)
+		p.merge.invited(p, now, from, l.Full)
 		return
 	}
 	asked := s.asking != nil && s.asking.ID == from
 	switch {
 	case l.Full.Rank(p.self.ID) < 0 || l.Full.Rank(from) < 0:
-	case asked || s.bid != nil && s.bid.from == from:
-		s.bid = &bid{from: from, full: l.Full, at: now}
-	case s.bid == nil && s.asking == nil && l.Full.Num == 1 && l.Full.Members[0].ID == from:
+	case s.bid != nil && s.bid.from == from:
+		s.bid = &bid{from: from, full: l.Full, since: s.bid.since}
+	case asked:
+		s.bid, s.met = &bid{from: from, full: l.Full, since: now}, now
+	case s.bid == nil && !p.answered() && l.Full.Num == 1 && l.Full.Members[0].ID == from && !s.lied(from):
+		s.asking = nil
 		if s.found != nil { // the founder is older: this process cannot have heard it
-			p.disband(now)
+			p.disband()
 		}
-		s.bid = &bid{from: from, full: l.Full, at: now}
+		s.bid, s.wait = &bid{from: from, full: l.Full, since: now}, 0
 	}
 	if s.bid != nil {
 		p.follow(now)
 	}
+}
+
+// answered tells whether there is a connection to a ring that is asked.
+func (p *Process) answered() bool { return p.seek.asking != nil && p.links.has(p.seek.asking.ID) }
+
+// lied tells whether nothing came of what this process has invited to.
+func (s *seek) lied(id uint64) bool {
+	return slices.ContainsFunc(s.shun, func(k shunned) bool { return k.id == id && k.lied })
 }
 
 // follow connects to all members of the view, and then says so.
@@ -366,7 +510,27 @@ func (p *Process) follow(now int64) {
 	}
 	if !missing {
 		b.ready = true
+		p.giveWord(b.full.Ring)
 		p.post(b.from, membership.Letter{Kind: membership.Ready, View: b.full.Key(), Num: b.full.Num})
+	}
+}
+
+// giveWord notes that this process may be put into a view of this ring.
+func (p *Process) giveWord(ring uint64) {
+	s := &p.seek
+	if slices.Contains(s.words, ring) {
+		return
+	}
+	if s.words = append(s.words, ring); len(s.words) > maxWords {
+		s.words = s.words[1:]
+	}
+}
+
+// installed takes the decision on a view that this process has agreed to be in.
+func (p *Process) installed(now int64, from uint64, l membership.Letter) {
+	v := &l.Proposal.Next
+	if v.Rank(p.self.ID) >= 0 && v.Rank(from) >= 0 && slices.Contains(p.seek.words, v.Ring) {
+		p.enter(now, from, l)
 	}
 }
 
@@ -375,19 +539,21 @@ func (p *Process) refused(now int64, from uint64, l membership.Letter) {
 	s := &p.seek
 	switch {
 	case p.site != nil:
-		p.merge.failed(now, from)
+		p.merge.failed(p, now, from)
 	case s.asking != nil && s.asking.ID == from:
-		p.stopAsking(now, fmt.Errorf("process: %s at %v refused this process: %s", s.asking.Name, s.asking.Control, l.Text))
+		s.vain, s.met = 0, now
+		p.stopAsking(now, now+refusedFor, fmt.Errorf("process: %s at %v refused this process: %s", s.asking.Name, s.asking.Control, l.Text))
 	case s.bid != nil && s.bid.from == from:
 		s.bid = nil
 	}
 }
 
-// bestRing returns the ring to join: that which others would dissolve into.
-func (p *Process) bestRing() *sighting {
+// bestRing returns the ring to join of those that may be: that which others would
+// dissolve into, and first one that has been heard twice; nil if there is none.
+func (p *Process) bestRing(may func(*sighting) bool) *sighting {
 	var best *sighting
 	for i := range p.rings {
-		if r := &p.rings[i]; r.Size > 0 && (best == nil || prevails(r.Beacon, best.Beacon)) {
+		if r := &p.rings[i]; may(r) && (best == nil || r.again && !best.again || r.again == best.again && prevails(r.Beacon, best.Beacon)) {
 			best = r
 		}
 	}

@@ -160,8 +160,10 @@ func (s *Site) Connected(now int64, id uint64) {
 // killed is noticed by that at once.
 func (s *Site) Disconnected(now int64, id uint64) {
 	delete(s.linked, id)
-	if rank := s.view.Rank(id); rank >= 0 && !s.out {
-		s.agreement.Suspect(now, rank, membership.Crashed)
-		s.collect()
+	rank := s.view.Rank(id)
+	if rank < 0 || s.out || s.agreement.Suspected(rank) != 0 { // the reason that there was stands
+		return
 	}
+	s.agreement.Suspect(now, rank, membership.Crashed)
+	s.collect()
 }
