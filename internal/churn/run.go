@@ -470,7 +470,7 @@ func (q *process) receive(packet []byte) {
 	}
 	ref := q.pool.Get()
 	copy(q.pool.Bytes(ref), packet)
-	q.site.Packet(q.w.now, ref, 0, len(packet))
+	q.site.Train(q.w.now, ref, 0, len(packet), len(packet)) // of one packet
 	q.pool.Release(ref)
 }
 
