@@ -123,13 +123,6 @@ func (p *Process) Abort(now int64) {
 	}
 }
 
-// Packet is site.Site's.
-func (p *Process) Packet(now int64, ref slab.Ref, off, size int) {
-	if p.site != nil {
-		p.site.Packet(now, ref, off, size)
-	}
-}
-
 // Train is site.Site's.
 func (p *Process) Train(now int64, ref slab.Ref, off, size, segment int) {
 	if p.site != nil {

@@ -68,7 +68,7 @@ func (w *world) packet(p, q *node, packet []byte) {
 	w.datagram(p, q, func() {
 		ref := q.pool.Get()
 		copy(q.pool.Bytes(ref), packet)
-		q.proc.Packet(w.now, ref, 0, len(packet))
+		q.proc.Train(w.now, ref, 0, len(packet), len(packet)) // of one packet
 		q.pool.Release(ref)
 	})
 }
