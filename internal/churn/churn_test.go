@@ -152,7 +152,7 @@ var catches = map[flaw.Set]struct {
 	flaw.AcceptedIgnored:  {500, []string{"PrimaryComponent"}},
 	flaw.AcceptsUnfetched: {500, []string{"Liveness", "Safe", "PrimaryComponent"}},
 	flaw.AnyHalf:          {200, []string{"PrimaryComponent", "VirtualSynchrony"}},
-	flaw.PromiseForgotten: {1000, []string{"PrimaryComponent", "VirtualSynchrony"}},
+	flaw.PromiseForgotten: {4000, []string{"PrimaryComponent", "VirtualSynchrony"}},
 	flaw.TailByArrival:    {100, []string{"Total"}},
 	flaw.InstallsAlone:    {500, []string{"PrimaryComponent"}},
 	flaw.SafeTooEarly:     {200, []string{"Safe", "Total"}},
