@@ -119,9 +119,9 @@ type roster struct {
 	known bool
 	ops   uint32 // operations delivered in this view
 	kept  []keptOp
-	early *membership.Letter // a table of a view that this node is not in yet
-	none  uint64             // ranks that have said that they do not have it either
-	asked int64              // when the others were last asked for it; 0: not yet
+	early *site.Post // a table of a view that this node is not in yet; To is who has sent it
+	none  uint64     // ranks that have said that they do not have it either
+	asked int64      // when the others were last asked for it; 0: not yet
 }
 
 type keptOp struct {
@@ -175,14 +175,14 @@ func (n *Node) tellRoster(from uint64, l membership.Letter) {
 // hearRoster takes the table.
 func (n *Node) hearRoster(from uint64, l membership.Letter) {
 	r := &n.roster
-	if r.known || !n.proc.In() || len(l.Blob) == 0 {
+	if r.known || !n.proc.In() || !rosterShape(l.Blob) {
 		return
 	}
 	v := n.view()
 	if in := n.presence.now().standing != outside; !in || l.View != n.proc.Site().Key() {
 		if (!in || l.Num > v.Num) && l.Blob[0] == 1 {
 			l.Blob = append([]byte(nil), l.Blob...)
-			r.early = &l
+			r.early = &site.Post{To: from, Letter: l}
 		}
 		return
 	}
@@ -192,9 +192,14 @@ func (n *Node) hearRoster(from uint64, l membership.Letter) {
 	case l.Blob[0] == 0:
 		r.none |= 1 << rank
 		n.noRoster()
-	case len(l.Blob) >= 5 && l.Blob[0] == 1:
+	default:
 		n.useRoster(l.Blob[1:])
 	}
+}
+
+// rosterShape tells whether b may be what rosterLetter says.
+func rosterShape(b []byte) bool {
+	return len(b) == 1 && b[0] == 0 || len(b) >= 5 && b[0] == 1
 }
 
 func (n *Node) useRoster(b []byte) {
@@ -209,6 +214,7 @@ func (n *Node) useRoster(b []byte) {
 		return
 	}
 	n.groups.table = t
+	r.ops = uint32(ops)
 	n.rosterKnown(r.kept[ops:])
 }
 
@@ -224,7 +230,7 @@ func (n *Node) rosterKnown(kept []keptOp) {
 }
 
 // noRoster begins with an empty table if nobody in this view has one: all who had
-// it have failed, so every member comes to the same conclusion.
+// it have failed or left, so every member comes to the same conclusion.
 func (n *Node) noRoster() {
 	if bits.OnesCount64(n.roster.none) == len(n.view().Members)-1 {
 		n.groups.table = groups.New[*Group](n.view())
@@ -238,9 +244,12 @@ func (n *Node) seekRoster(now int64) {
 	if r.known || !n.proc.In() || n.presence.now().standing == outside {
 		return
 	}
-	if e := r.early; e != nil && e.View == n.proc.Site().Key() {
+	if e := r.early; e != nil && e.View == n.proc.Site().Key() && n.view().Rank(e.To) >= 0 {
 		r.early = nil
 		n.useRoster(e.Blob[1:])
+		return
+	}
+	if n.noRoster(); r.known { // it is alone
 		return
 	}
 	if now-r.asked < askRosterEvery {

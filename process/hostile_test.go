@@ -267,7 +267,7 @@ func FuzzProcess(f *testing.F) {
 	x, y := w.member(1472), w.member(1472)
 	beacon := w.ringBeacon(3)
 	beacon.From = x
-	pair := membership.View{Num: 1, Members: []membership.Member{y, x}}
+	pair := membership.View{Num: 1, Members: []membership.Member{x, y}}
 	pair.Members[0].Joined, pair.Members[1].Joined = 1, 1
 	pack := func(kind byte, b []byte) []byte {
 		return append(binary.LittleEndian.AppendUint16([]byte{kind}, uint16(len(b))), b...)

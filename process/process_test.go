@@ -379,8 +379,7 @@ func TestALargerRingThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// TestTheBlocked: who cannot go on gives up only when another ring lets it in, and
-// not before its own might have healed.
+// TestTheBlocked: who cannot go on waits, and is in the ring again once that is reached.
 func TestTheBlocked(t *testing.T) {
 	w := newWorld(t)
 	w.startAll(5, configOf(0))
@@ -402,17 +401,14 @@ func TestTheBlocked(t *testing.T) {
 	if !d.Blocked() || !w.peers[4].Blocked() {
 		t.Fatalf("not blocked: %v", w)
 	}
-	w.held = func(from, _ *peer, l membership.Letter) bool { return l.Kind == membership.Invite }
 	w.deaf = func(_, _ *peer) bool { return false }
 	w.cut = w.deaf
-	_ = d
-	w.until("all in one ring", func() bool {
-		w.held = func(_, _ *peer, _ membership.Letter) bool { return false }
-		return len(w.peers[0].members()) == 5 && len(d.members()) == 5
-	})
+	w.until("all in one ring", func() bool { return len(w.peers[0].members()) == 5 && len(d.members()) == 5 })
 }
 
-// TestBlockedForLongEnough counts from when it was blocked this time.
+// TestBlockedForLongEnough: who cannot go on gives up only when another ring lets it
+// in, and not before its own might have healed, as counted from when it was blocked
+// this time.
 func TestBlockedForLongEnough(t *testing.T) {
 	w := newWorld(t)
 	w.startAll(2, configOf(0))
@@ -433,8 +429,19 @@ func TestBlockedForLongEnough(t *testing.T) {
 	if b.Out() || !b.Blocked() {
 		t.Fatal("it gives up though nobody has let it in")
 	}
-	if b.merge.watch(w.now, false); b.merge.blocked != 0 {
-		t.Error("its being blocked before counts")
+	w.until("it to ask again", func() bool { b.Beacon(w.now, ring); return asked() })
+	full := membership.View{Ring: ring.Ring, Num: 2, Members: []membership.Member{ring.From, b.Self()}}
+	b.Letter(w.now, ring.From.ID, membership.Letter{Kind: membership.Invite, Full: full})
+	w.pass(10 * ms)
+	if c := b.changes[len(b.changes)-1]; !c.Out {
+		t.Errorf("it does not give up though it is let in: %+v", c)
+	}
+	var m merge
+	for now, blocked := range []bool{1: true, 2: true, 3: false, 4: true, 5: true} {
+		m.watch(int64(now), blocked)
+	}
+	if m.blocked != 4 {
+		t.Errorf("blocked since %d, want since the last time, 4", m.blocked)
 	}
 }
 
