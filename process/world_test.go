@@ -155,7 +155,7 @@ func (a *peer) turn() {
 func (a *peer) packet(p []byte) {
 	ref := a.pool.Get()
 	copy(a.pool.Bytes(ref), p)
-	a.Packet(a.w.now, ref, 0, len(p))
+	a.Train(a.w.now, ref, 0, len(p), len(p))
 	a.pool.Release(ref)
 }
 
