@@ -175,7 +175,7 @@ func (n *Node) reply(d *core.Delivery) {
 	if len(d.Payload) < replyHead || binary.LittleEndian.Uint64(d.Payload) != n.proc.Self().ID {
 		return
 	}
-	t := n.groups.table.Get(d.Group)
+	t := n.roster.Table.Get(d.Group)
 	if t == nil {
 		return
 	}

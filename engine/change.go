@@ -36,7 +36,7 @@ func (n *Node) submitting(payload []byte) {
 	n.groups.bind(g)
 	if g.state != nil {
 		g.restore = newRestoring(o.Serial, n.proc.Site().Key())
-		if t := n.groups.table.Find(o.Name); t != nil {
+		if t := n.roster.Table.Find(o.Name); t != nil {
 			t.Local = g
 		}
 	}
@@ -45,20 +45,15 @@ func (n *Node) submitting(payload []byte) {
 // control takes an operation, which all nodes carry out at the same place.
 func (n *Node) control(d *core.Delivery) {
 	o, ok := groups.ParseOp(d.Payload)
-	switch {
-	case !ok: // a fence, or a broken sender
-	case n.roster.known:
+	if ok && n.roster.Op(d.Sender, o) { // else a fence, or a broken sender
 		n.apply(d.Sender, o)
-	default:
-		n.roster.kept = append(n.roster.kept, keptOp{d.Sender, o})
 	}
 }
 
 // apply carries out an operation of the member with this rank.
 func (n *Node) apply(sender int, o groups.Op) {
-	n.roster.ops++
 	own := sender == n.rank()
-	e := n.groups.table.Apply(sender, o)
+	e := n.roster.Table.Apply(sender, o)
 	if !e.Done {
 		return
 	}
@@ -221,7 +216,7 @@ func (n *Node) block() {
 	n.presence.set(place{standing: blocked, view: n.view(), rank: n.rank(), err: errBlocked})
 	for _, g := range n.groups.own() {
 		if g.id != 0 {
-			v := n.groupView(n.groups.table.Get(g.id)) // g.view may be older: its state may be being restored
+			v := n.groupView(n.roster.Table.Get(g.id)) // g.view may be older: its state may be being restored
 			v.Blocked = true
 			n.tell(g, v)
 		}
@@ -233,13 +228,10 @@ func (n *Node) block() {
 func (n *Node) enter(v membership.View) {
 	n.stats.loop.Views++
 	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
-	n.roster = roster{early: n.roster.early}
+	n.roster.Enter(v, n.rank())
 	n.cfg.Logger.Info("in the ring", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank(),
 		"segment", v.Segment(), "receive_buffer", v.RecvBuffer())
-	if v.Num == 1 {
-		n.groups.table = groups.New[*Group](v)
-		n.rosterKnown(nil)
-	}
+	n.learned()
 	n.publish()
 }
 
@@ -280,8 +272,8 @@ func (n *Node) pass(c site.Change) {
 		n.asks.gone(c.Old.Members[d.Rank].ID)
 		n.offers.gone(c.Old.Members[d.Rank].ID)
 	}
-	n.roster.begins()
-	if !n.roster.known {
+	shifts := n.roster.Pass(v, n.rank())
+	if !n.roster.Known() {
 		return
 	}
 	for _, g := range n.groups.own() {
@@ -289,12 +281,12 @@ func (n *Node) pass(c site.Change) {
 			g.restore.keepRing(v)
 		}
 	}
-	for _, s := range n.groups.table.Change(v) {
+	for _, s := range shifts {
 		if s.Group.Local != nil && s.Group.Local.id != 0 {
 			n.shift(c, s, reasons)
 		}
 	}
-	n.welcomeRoster(v)
+	n.mailRoster(n.roster.Welcome(), nil)
 	n.publish()
 }
 
@@ -342,10 +334,9 @@ func (n *Node) expel(c site.Change) {
 		n.stats.loop.MessagesLost += uint64(lost)
 	}
 	n.fence = false
-	n.roster = roster{}
+	n.roster.Out()
 	n.asks.fail(err)
 	n.offers.clear()
-	n.groups.table = groups.New[*Group](membership.View{})
 	n.groups.catching = nil
 	for _, g := range n.groups.own() {
 		if g.id == 0 {

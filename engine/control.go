@@ -1,10 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
-	"math/bits"
-	"time"
-
 	"cohort/batch"
 	"cohort/control"
 	"cohort/groups"
@@ -84,10 +80,9 @@ func (n *Node) letter(now int64, from uint64, body []byte) {
 	}
 	n.stats.loop.LettersReceived++
 	switch l.Kind {
-	case membership.WantState:
-		n.tellRoster(from, l)
-	case membership.State:
-		n.hearRoster(from, l)
+	case membership.WantState, membership.State:
+		posts, err := n.roster.Letter(from, l)
+		n.mailRoster(posts, err)
 	default:
 		n.proc.Letter(now, from, l)
 	}
@@ -112,166 +107,32 @@ func (n *Node) mail(p site.Post) {
 	n.mesh.Send(p.To, p.Letter.Append(nil))
 }
 
-// roster is how a node that has joined a ring learns the table of its groups: a
-// member that stays sends it when the view begins, labelled with the place in the
-// total order that it belongs to; until it has come, operations are kept.
-type roster struct {
-	known bool
-	ops   uint32 // operations delivered in this view
-	kept  []keptOp
-	early *site.Post // a table of a view that this node is not in yet; To is who has sent it
-	none  uint64     // ranks that have said that they do not have it either
-	asked int64      // when the others were last asked for it; 0: not yet
+// seekRoster asks for the table of the ring's groups if it has not come, and goes on
+// when it has.
+func (n *Node) seekRoster(now int64) {
+	posts, err := n.roster.Ask(now)
+	n.mailRoster(posts, err)
+	n.learned()
 }
 
-type keptOp struct {
-	sender int
-	op     groups.Op
-}
-
-// askRosterEvery is how often the table is asked for until it has come, ns.
-const askRosterEvery = int64(50 * time.Millisecond)
-
-// begins looks after the table when a view begins.
-func (r *roster) begins() {
-	r.ops, r.kept, r.none, r.asked = 0, nil, 0, 0
-}
-
-// welcomeRoster sends the table to those who have joined, if it is this node's to do.
-func (n *Node) welcomeRoster(v membership.View) {
-	joined := v.Joined()
-	for r, m := range v.Members {
-		if m.Joined != v.Num {
-			if r != n.rank() || !n.roster.known {
-				return
-			}
-			break
-		}
+// mailRoster sends what the roster has to say.
+func (n *Node) mailRoster(posts []groups.Post, err error) {
+	for _, p := range posts {
+		n.mail(site.Post(p))
 	}
-	for _, r := range joined {
-		n.mail(site.Post{To: v.Members[r].ID, Letter: n.rosterLetter(v)})
-	}
-}
-
-func (n *Node) rosterLetter(v membership.View) membership.Letter {
-	l := membership.Letter{Kind: membership.State, View: v.Key(), Num: v.Num}
-	if n.roster.known {
-		l.Blob = binary.LittleEndian.AppendUint32([]byte{1}, n.roster.ops)
-		l.Blob = n.groups.table.Append(l.Blob)
-	} else {
-		l.Blob = []byte{0}
-	}
-	return l
-}
-
-// tellRoster answers one who asks for the table. Only in the same view: there no
-// table can come any more to those who all say that they have none.
-func (n *Node) tellRoster(from uint64, l membership.Letter) {
-	if n.proc.In() && n.proc.Site().Key() == l.View && n.proc.Site().View().Rank(from) >= 0 {
-		n.mail(site.Post{To: from, Letter: n.rosterLetter(n.proc.Site().View())})
-	}
-}
-
-// hearRoster takes the table.
-func (n *Node) hearRoster(from uint64, l membership.Letter) {
-	r := &n.roster
-	if r.known || !n.proc.In() || !rosterShape(l.Blob) {
-		return
-	}
-	v := n.view()
-	if in := n.presence.now().standing != outside; !in || l.View != n.proc.Site().Key() {
-		if (!in || l.Num > v.Num) && l.Blob[0] == 1 {
-			l.Blob = append([]byte(nil), l.Blob...)
-			r.early = &site.Post{To: from, Letter: l}
-		}
-		return
-	}
-	rank := v.Rank(from)
-	switch {
-	case rank < 0:
-	case l.Blob[0] == 0:
-		r.none |= 1 << rank
-		n.noRoster()
-	default:
-		n.useRoster(l.Blob[1:])
-	}
-}
-
-// rosterShape tells whether b may be what rosterLetter says.
-func rosterShape(b []byte) bool {
-	return len(b) == 1 && b[0] == 0 || len(b) >= 5 && b[0] == 1
-}
-
-func (n *Node) useRoster(b []byte) {
-	r := &n.roster
-	ops := int(binary.LittleEndian.Uint32(b))
-	t, err := groups.Parse[*Group](n.view(), b[4:])
-	switch {
-	case err != nil:
+	if err != nil {
 		n.cfg.Logger.Error("the table of groups cannot be read", "error", err)
-		return
-	case ops > len(r.kept): // this node has delivered less than its sender: ask again later
-		return
 	}
-	n.groups.table = t
-	r.ops = uint32(ops)
-	n.rosterKnown(r.kept[ops:])
 }
 
-// rosterKnown carries out what was kept until the table was there.
-func (n *Node) rosterKnown(kept []keptOp) {
-	r := &n.roster
-	r.known, r.early = true, nil
-	r.kept = nil
-	for _, k := range kept {
-		n.apply(k.sender, k.op)
+// learned carries out what was kept until the table was there.
+func (n *Node) learned() {
+	ops, ok := n.roster.Learned()
+	if !ok {
+		return
+	}
+	for _, o := range ops {
+		n.apply(o.Sender, o.Op)
 	}
 	n.arrived()
-}
-
-// noRoster begins with an empty table if nobody in this view has one: all who had
-// it have failed or left, so every member comes to the same conclusion.
-func (n *Node) noRoster() {
-	if bits.OnesCount64(n.roster.none) == len(n.view().Members)-1 {
-		n.groups.table = groups.New[*Group](n.view())
-		n.rosterKnown(n.roster.kept)
-	}
-}
-
-// seekRoster asks for the table if it has not come.
-func (n *Node) seekRoster(now int64) {
-	r := &n.roster
-	if r.known || !n.proc.In() || n.presence.now().standing == outside {
-		return
-	}
-	if e := r.early; e != nil && e.View == n.proc.Site().Key() && n.view().Rank(e.To) >= 0 {
-		r.early = nil
-		n.useRoster(e.Blob[1:])
-		return
-	}
-	if n.noRoster(); r.known { // it is alone
-		return
-	}
-	if now-r.asked < askRosterEvery {
-		return
-	}
-	first := r.asked == 0
-	r.asked = now
-	if first { // it may be on its way
-		return
-	}
-	v := n.view()
-	for i, m := range v.Members {
-		if i != n.rank() {
-			n.mail(site.Post{To: m.ID, Letter: membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num}})
-		}
-	}
-}
-
-// rosterDue returns when seekRoster is due.
-func (n *Node) rosterDue() int64 {
-	if n.roster.known || !n.proc.In() {
-		return membership.Never
-	}
-	return n.roster.asked + askRosterEvery
 }

@@ -95,9 +95,8 @@ type Group struct {
 // MaxGroupName bounds a group's name, bytes.
 const MaxGroupName = groups.MaxName
 
-// groupTable is every group of the ring as this node knows it, and this node's own.
+// groupTable is this node's own groups.
 type groupTable struct {
-	table    *groups.Table[*Group]
 	slots    []*Group // by Group.slot, once its join has been submitted
 	catching []*Group // being brought up to date from their spools
 	late     []*queue // queues that views wait for
@@ -110,7 +109,6 @@ type groupTable struct {
 }
 
 func (t *groupTable) init() {
-	t.table = groups.New[*Group](membership.View{})
 	t.locals, t.queues = map[string]*Group{}, map[*queue]struct{}{}
 }
 
@@ -285,7 +283,7 @@ func (n *Node) giveUp(g *Group) {
 
 // takeBack leaves the groups whose Joins have given up.
 func (n *Node) takeBack() {
-	if !n.groups.givenUp.Load() || !n.roster.known {
+	if !n.groups.givenUp.Load() || !n.roster.Known() {
 		return
 	}
 	n.groups.givenUp.Store(false)

@@ -142,7 +142,7 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Lock()
 		return nil
 	}
-	return n.sleep(min(n.proc.Deadline(), n.rosterDue(), n.closeBy, now+maxSleep) - n.now())
+	return n.sleep(min(n.proc.Deadline(), n.roster.Due(), n.closeBy, now+maxSleep) - n.now())
 }
 
 // sleep waits in the kernel for a packet, a sender or the timeout, ns.

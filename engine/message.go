@@ -83,7 +83,7 @@ func (n *Node) deliver(d *core.Delivery) bool {
 		n.reply(d)
 		return true
 	}
-	t := n.groups.table.Get(d.Group)
+	t := n.roster.Table.Get(d.Group)
 	if t == nil || t.Local == nil {
 		return true
 	}

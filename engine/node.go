@@ -13,6 +13,7 @@ import (
 	"cohort/batch"
 	"cohort/control"
 	"cohort/core"
+	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/membership"
 	"cohort/process"
@@ -45,7 +46,7 @@ type Node struct {
 	outbox  outbox
 	sending sending
 	groups  groupTable
-	roster  roster
+	roster  *groups.Roster[*Group]
 	fence   bool // a group has changed since this node last sent; see Node.fetch
 	message Message
 	busy    load
@@ -86,6 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.larges.turn = make(chan struct{}, 1)
 	n.message.node = n
+	n.roster = groups.NewRoster[*Group]()
 	n.groups.init()
 	n.asks.init()
 	n.offers.init()

@@ -366,7 +366,7 @@ func (n *Node) fetch() bool {
 
 // mayFetch tells whether messages can go into the machine at all: outside of a ring,
 // and until the table of its groups is known, they wait.
-func (n *Node) mayFetch() bool { return n.roster.known && n.proc.In() }
+func (n *Node) mayFetch() bool { return n.roster.Known() && n.proc.In() }
 
 // address puts the group's number in the ring in the place of this node's own.
 func (n *Node) address(s *sending) bool {

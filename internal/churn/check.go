@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"cohort/groups"
 	"cohort/membership"
 	"cohort/order"
 )
@@ -20,17 +21,22 @@ func (v *Violation) Error() string { return v.Property + ": " + v.Detail }
 var Properties = []string{
 	"SelfInclusion", "LocalMonotonicity", "PrimaryComponent", "Integrity", "NoDuplication", "SelfDelivery",
 	"SameViewDelivery", "VirtualSynchrony", "FIFO", "Causal", "Total", "Safe", "Liveness", "NoPanic",
+	"GroupTable", "StateTransfer",
 }
 
 // message is one message as an all-knowing observer sees it.
 type message struct {
-	from  *node
-	index int // among all of its process
-	level order.Level
-	size  int
-	in    *view // it was sent in; nil: not yet, as a whole
-	place int   // among its sender's in that view
-	past  map[*node]int
+	from   *node
+	index  int // among all of its process
+	level  order.Level
+	size   int
+	kind   uint8
+	group  string     // that it is sent to; "": to none, but to the ring
+	op     *groups.Op // of a control message; nil: it is a fence
+	number uint32     // of the group
+	in     *view      // it was sent in; nil: not yet, as a whole
+	place  int        // among its sender's in that view
+	past   map[*node]int
 }
 
 func (m *message) String() string { return fmt.Sprintf("%v.%d (%v)", m.from, m.index, m.level) }
@@ -38,9 +44,10 @@ func (m *message) String() string { return fmt.Sprintf("%v.%d (%v)", m.from, m.i
 // view is one view as an observer sees it: all who were in it, together.
 type view struct {
 	membership.View
-	sent map[*node][]*message
-	logs map[*node]*log
-	next map[uint64]*log // by key of the view that came next: what those who went there delivered
+	sent   map[*node][]*message
+	logs   map[*node]*log
+	next   map[uint64]*log    // by key of the view that came next: what those who went there delivered
+	agreed map[uint64]*agreed // likewise: of groups
 }
 
 // log is what one process delivered in one view. Of each sender it is a prefix.
@@ -93,7 +100,7 @@ func (h *history) install(p *node, v membership.View) {
 	h.found(p, v)
 	w := h.views[key]
 	if w == nil {
-		w = &view{View: v, sent: map[*node][]*message{}, logs: map[*node]*log{}, next: map[uint64]*log{}}
+		w = &view{View: v, sent: map[*node][]*message{}, logs: map[*node]*log{}, next: map[uint64]*log{}, agreed: map[uint64]*agreed{}}
 		h.views[key] = w
 	}
 	p.in = w
@@ -170,7 +177,10 @@ func (h *history) leave(p *node, key uint64) {
 	}
 	first := p.in.next[key]
 	if first == nil {
-		p.in.next[key] = l
+		p.in.next[key], p.in.agreed[key] = l, &agreed{}
+	}
+	h.compareGroups(p, p.in.agreed[key])
+	if first == nil {
 		return
 	}
 	for from := range p.in.sent {

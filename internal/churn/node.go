@@ -4,9 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"cohort/core"
+	"cohort/groups"
 	"cohort/membership"
+	"cohort/order"
 	"cohort/process"
 	"cohort/site"
 	"cohort/slab"
@@ -31,7 +34,13 @@ type node struct {
 	waiting   []*message
 	offered   int // bytes of waiting[0] that the machine has
 	offeredIn *view
+	active    *message // waiting[0], once it is being sent
 	sent      []*message
+	roster    *groups.Roster[*local]
+	joined    map[string]*local // groups, by name
+	fence     bool              // a fence is to be sent before the next message
+	offers    []*offer
+	starts    int // of processes, less than lives
 	conns     []*conn
 	dials     []*dial
 	turnAt    int64
@@ -52,6 +61,9 @@ func (p *node) start() {
 	w := p.w
 	p.anew()
 	p.dead, p.stalled, p.turnAt, p.inbox = false, 0, membership.Never, nil
+	p.starts++
+	p.roster, p.joined, p.fence, p.offers = groups.NewRoster[*local](), map[string]*local{}, false, nil
+	p.join(mainName)
 	p.pool = slab.NewPool()
 	w.say("%v starts", p)
 	p.proc = process.New(w.now, process.Config{
@@ -69,7 +81,7 @@ func (p *node) anew() {
 	p.lives++
 	p.id = uint64(p.number)<<16 | uint64(p.lives) | 1<<32
 	p.w.ids[p.id] = p
-	p.in, p.waiting, p.offered, p.offeredIn = nil, nil, 0, nil
+	p.in, p.waiting, p.offered, p.offeredIn, p.active = nil, nil, 0, nil, nil
 }
 
 func (p *node) member() membership.Member {
@@ -132,6 +144,7 @@ func (p *node) turn() {
 	for _, do := range inbox {
 		do()
 	}
+	p.seekRoster()
 	for w.h.violation == nil {
 		p.submit()
 		p.proc.Flush(w.now)
@@ -147,12 +160,21 @@ func (p *node) turn() {
 			break
 		}
 	}
-	p.wake(p.proc.Deadline())
+	p.wake(min(p.proc.Deadline(), p.roster.Due()))
+}
+
+// enqueue has p send a message.
+func (p *node) enqueue(m *message) {
+	m.index = len(p.sent)
+	p.sent = append(p.sent, m)
+	m.size = max(m.size, len(m.body()))
+	p.waiting = append(p.waiting, m)
+	p.wake(p.w.now)
 }
 
 // submit offers the machine what the program has sent.
 func (p *node) submit() {
-	for len(p.waiting) > 0 && p.in != nil {
+	for p.fetch() {
 		m := p.waiting[0]
 		if p.offeredIn != p.in {
 			p.offered, p.offeredIn = 0, p.in
@@ -160,22 +182,57 @@ func (p *node) submit() {
 		if p.offered == 0 {
 			p.w.h.begin(m)
 		}
-		msg := core.Message{Level: m.level, Size: m.size}
+		msg := core.Message{Level: m.level, Kind: m.kind, Group: m.number, Size: m.size}
 		taken, done := p.proc.Submit(p.w.now, msg, m.payload()[p.offered:])
 		p.offered += taken
 		if !done {
 			return
 		}
 		p.w.h.sent(m)
-		p.waiting, p.offered = p.waiting[1:], 0
+		p.waiting, p.offered, p.active = p.waiting[1:], 0, nil
 	}
 }
 
-func (m *message) payload() []byte {
-	b := make([]byte, m.size)
+// fetch makes the next message the one being sent. Messages to a group that p is
+// not in, or not again yet, are passed over.
+func (p *node) fetch() bool {
+	for len(p.waiting) > 0 && p.in != nil && p.roster.Known() {
+		m := p.waiting[0]
+		switch {
+		case m == p.active:
+			return true
+		case p.fence:
+			p.fence = false
+			m = &message{from: p, level: order.Causal, kind: control}
+			p.enqueue(m)
+			p.waiting = slices.Insert(p.waiting[:len(p.waiting)-1], 0, m)
+		case !p.address(m):
+			p.waiting = p.waiting[1:]
+			continue
+		}
+		p.submitting(m)
+		p.active = m
+		return true
+	}
+	return false
+}
+
+// headSize is the part of a message that tells which it is, bytes.
+const headSize = 8
+
+func (m *message) body() []byte {
+	b := make([]byte, headSize, headSize+64)
 	binary.LittleEndian.PutUint32(b, uint32(m.from.number))
 	binary.LittleEndian.PutUint32(b[4:], uint32(m.index))
+	if m.op != nil {
+		b = m.op.Append(b)
+	}
 	return b
+}
+
+func (m *message) payload() []byte {
+	b := m.body()
+	return append(b, make([]byte, m.size-len(b))...)
 }
 
 // transmit puts on the network what is to be sent, and sees to the connections.
@@ -223,6 +280,11 @@ func (p *node) read(from uint64, body []byte) {
 		w.h.fail("NoPanic", "%v cannot read a letter: %v", p, err)
 		return
 	}
+	if l.Kind == membership.WantState || l.Kind == membership.State {
+		posts, err := p.roster.Letter(from, l)
+		p.mail(posts, err)
+		return
+	}
 	p.proc.Letter(w.now, from, l)
 }
 
@@ -234,7 +296,9 @@ func (p *node) Deliver(d *core.Delivery) bool {
 		w.h.fail("Integrity", "%v delivers what nobody sent: %d.%d", p, from, index)
 		return true
 	}
-	w.h.deliver(p, w.all[from].sent[index])
+	m := w.all[from].sent[index]
+	w.h.deliver(p, m)
+	p.dispatch(d, m)
 	return true
 }
 
@@ -248,6 +312,7 @@ func (p *node) View(c site.Change) {
 	case c.Blocked:
 		w.say("%v is blocked in view %d", p, c.Old.Num)
 		w.res.Blocked++
+		p.blockGroups()
 	case c.Out:
 		w.say("%v is out of view %d: %v, gone %v", p, c.Old.Num, why(c.Why), c.Gone)
 		switch c.Why {
@@ -260,15 +325,18 @@ func (p *node) View(c site.Change) {
 		default:
 			w.res.Expelled++
 		}
+		p.outOfGroups()
 	case len(c.Old.Members) == 0:
 		w.say("%v enters view %d of %d of ring %016x", p, c.Next.Num, len(c.Next.Members), c.Next.Ring)
 		w.res.Entered++
 		w.h.install(p, c.Next)
+		p.enterGroups()
 	default:
 		w.say("%v goes to view %d of %d, gone %v", p, c.Next.Num, len(c.Next.Members), c.Gone)
 		w.res.Discarded += c.Discarded
 		w.h.leave(p, key)
 		w.h.install(p, c.Next)
+		p.passGroups(c)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"cohort/groups"
 	"cohort/internal/flaw"
 )
 
@@ -16,22 +17,25 @@ const (
 	// settle bounds how long after the faults all must be well again, in
 	// timeouts, and at least leastSettle ns.
 	settle      = 100
-	leastSettle = 20 * int64(time.Second)
+	leastSettle = 40 * int64(time.Second)
 	hopelessFor = 4 * int64(time.Second) // how long it must look so before it is believed
 	leaveFor    = int64(time.Second)     // a process that has not left by then ends anyhow
 )
 
 // Result is what a run came to.
 type Result struct {
-	Violation          *Violation
-	Delivered, Changes int // messages, and views installed, at all processes
-	Discarded          uint64
-	Blocked, Expelled  int // times that a process was
-	Left, Entered      int
-	Merged             int   // times that a process was in a ring that gave way to another
-	Rings              int   // that were formed
-	Stuck              bool  // too few survived for anybody to go on
-	Time               int64 // virtual ns
+	Violation           *Violation
+	Delivered, Changes  int // messages, and views installed, at all processes
+	Discarded           uint64
+	Blocked, Expelled   int // times that a process was
+	Left, Entered       int
+	Merged              int   // times that a process was in a ring that gave way to another
+	Rings               int   // that were formed
+	Restored, Refetched int   // states of groups, and times that another donor was asked
+	Orphaned            int   // times that a group began anew because all who had the state were gone
+	Skipped             int   // messages that a restored state contained already
+	Stuck               bool  // too few survived for anybody to go on
+	Time                int64 // virtual ns
 }
 
 type event struct {
@@ -74,6 +78,7 @@ type world struct {
 	trace  io.Writer
 	res    Result
 	opsDue int
+	well   bool // at the end
 }
 
 // Run runs a scenario to its end or to the first violation. trace may be nil.
@@ -93,6 +98,12 @@ func Run(s Scenario, flaws flaw.Set, trace io.Writer) (res Result) {
 
 func (w *world) result() Result {
 	w.h.end()
+	if w.well {
+		in := &agreed{}
+		for _, p := range w.alive() {
+			w.h.compareGroups(p, in)
+		}
+	}
 	w.res.Violation, w.res.Delivered, w.res.Changes = w.h.violation, w.h.delivered, w.h.changes
 	w.res.Rings, w.res.Time = len(w.h.rings), w.now-started
 	return w.res
@@ -153,7 +164,7 @@ func (w *world) operate(o Op) {
 		w.say("%v", o)
 		w.restart(list, o)
 		return
-	case Send, Leave:
+	case Send, Leave, Enter, Exit:
 		list = w.members()
 	}
 	if len(list) == 0 {
@@ -166,11 +177,14 @@ func (w *world) operate(o Op) {
 	switch o.Kind {
 	case Send:
 		for range o.Count {
-			m := &message{from: p, index: len(p.sent), level: o.Level, size: o.Size + 8}
-			p.sent = append(p.sent, m)
-			p.waiting = append(p.waiting, m)
+			p.enqueue(&message{from: p, level: o.Level, size: o.Size + headSize, group: groupNames[o.Group]})
 		}
-		p.wake(w.now)
+	case Enter:
+		p.join(sideName)
+	case Exit:
+		if g := p.joined[sideName]; g != nil && g.id != 0 {
+			p.operate(groups.Op{Kind: groups.Leave, Name: sideName})
+		}
 	case Crash:
 		for i := range min(1+o.Count, len(list)) {
 			list[(o.Who+i)%len(list)].crash()
@@ -224,6 +238,7 @@ func (w *world) run() {
 		check = w.now + w.s.Timeout/4
 		missing := w.unwell()
 		if missing == "" {
+			w.well = true
 			return
 		}
 		if !w.hopeless() {
@@ -254,6 +269,9 @@ func (w *world) unwell() string {
 			return fmt.Sprintf("%v is in view %d of ring %016x, others in view %d of %016x (%v)", p, p.in.Num, p.in.Ring, in.Num, in.Ring, p.proc.Site())
 		case len(p.waiting) > 0:
 			return fmt.Sprintf("%v has %d messages to send, blocked %v", p, len(p.waiting), p.proc.Blocked())
+		}
+		if missing := p.unwellGroups(); missing != "" {
+			return fmt.Sprintf("%v %s", p, missing)
 		}
 		in = p.in
 		for from, list := range p.in.sent {

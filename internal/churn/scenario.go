@@ -26,7 +26,7 @@ const (
 type Kind uint8
 
 // Kinds of operations. Who they are about is an index into the processes that
-// run at that time; for Send and Leave, into those that are in a view.
+// run at that time; for Send, Leave, Enter and Exit, into those that are in a view.
 const (
 	Send    Kind = iota // Who sends Count messages of Size bytes at Level
 	Crash               // Who dies; Count others with it, at the same instant
@@ -35,9 +35,11 @@ const (
 	Leave               // Who leaves
 	Join                // a new process comes
 	Restart             // Who dies, or all if Count is not 0, and is started again after For ns
+	Enter               // Who joins a second group
+	Exit                // Who leaves it
 )
 
-var kindNames = [...]string{"send", "crash", "stall", "cut", "leave", "join", "restart"}
+var kindNames = [...]string{"send", "crash", "stall", "cut", "leave", "join", "restart", "enter", "exit"}
 
 // Op is one thing that happens in a scenario.
 type Op struct {
@@ -47,6 +49,7 @@ type Op struct {
 	Count int
 	Level order.Level
 	Size  int
+	Group int // of groupNames
 	For   int64
 	Side  uint64
 }
@@ -55,7 +58,7 @@ func (o Op) String() string {
 	at := time.Duration(o.At)
 	switch o.Kind {
 	case Send:
-		return fmt.Sprintf("%v %d sends %d x %d B %v", at, o.Who, o.Count, o.Size, o.Level)
+		return fmt.Sprintf("%v %d sends %d x %d B %v to %q", at, o.Who, o.Count, o.Size, o.Level, groupNames[o.Group])
 	case Cut:
 		return fmt.Sprintf("%v cut %b for %v", at, o.Side, time.Duration(o.For))
 	case Stall:
@@ -80,6 +83,7 @@ type Scenario struct {
 	Loss      float64 // of packets, as long as the faults last; letters are not lost
 	Dup       float64
 	Calm      int64 // when faults end
+	Transfer  int64 // how long a state is under way at most
 	Ops       []Op
 }
 
@@ -140,6 +144,7 @@ func Generate(seed uint64) Scenario {
 	}
 	s.Ops = append(s.Ops, d.workload(s)...)
 	d.beginning(&s)
+	d.inGroups(&s)
 	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 	return s
 }
@@ -186,6 +191,21 @@ func (d dice) beginning(s *Scenario) {
 		s.Ops[i].At = max(0, s.Ops[i].At+s.Formed)
 	}
 	s.Calm += s.Formed
+}
+
+// inGroups has messages go to groups, and processes in and out of the second one.
+func (d dice) inGroups(s *Scenario) {
+	s.Transfer = pick(d, []int64{0, s.Delay, s.Timeout / 2, 3 * s.Timeout})
+	for i := range s.Ops {
+		s.Ops[i].Group = d.IntN(len(groupNames))
+	}
+	for range d.IntN(6) {
+		o := Op{At: d.Int64N(s.Calm), Kind: pick(d, []Kind{Enter, Enter, Exit}), Who: d.IntN(8)}
+		if d.chance(2) { // in the middle of something
+			o.At = max(0, pick(d, s.Ops).At+d.Int64N(8*s.Delay)-4*s.Delay)
+		}
+		s.Ops = append(s.Ops, o)
+	}
 }
 
 // ambush starts a flush, and hits its leader and one more in the middle of one of

@@ -1,0 +1,153 @@
+package groups
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"cohort/membership"
+)
+
+// viewOfRing returns view num of a ring, of members with these IDs; those in joined
+// joined by it.
+func viewOfRing(num uint64, ids []uint64, joined ...uint64) membership.View {
+	v := membership.View{Ring: 7, Num: num}
+	for _, id := range ids {
+		m := membership.Member{ID: id, Since: int64(id), Joined: 1}
+		if slices.Contains(joined, id) {
+			m.Joined = num
+		}
+		v.Members = append(v.Members, m)
+	}
+	return v
+}
+
+func joinOf(name string) Op { return Op{Kind: Join, Name: name} }
+
+// tableAt returns the letter of one who has delivered ops operations, and has groups
+// with these names.
+func tableAt(v membership.View, ops uint32, names ...string) membership.Letter {
+	table := New[int](v)
+	for _, name := range names {
+		table.Apply(0, joinOf(name))
+	}
+	b := binary.LittleEndian.AppendUint32([]byte{1}, ops)
+	return membership.Letter{Kind: membership.State, View: v.Key(), Num: v.Num, Blob: table.Append(b)}
+}
+
+// carryOut does what the roster says is to be done.
+func carryOut(r *Roster[int]) {
+	if ops, ok := r.Learned(); ok {
+		for _, o := range ops {
+			r.Table.Apply(o.Sender, o.Op)
+		}
+	}
+}
+
+// TestLateRosterCounts: who gets the table later in a view carries out the rest, and
+// passes the table on with the place in the order that it then belongs to.
+func TestLateRosterCounts(t *testing.T) {
+	v := viewOfRing(2, []uint64{1, 2}, 2)
+	r := NewRoster[int]()
+	r.Enter(v, 1)
+	for _, name := range []string{"a", "b", "c"} {
+		if r.Op(0, joinOf(name)) {
+			t.Fatal("an operation is to be carried out on a table that is not there")
+		}
+	}
+	letter := func(l membership.Letter) {
+		if _, err := r.Letter(1, l); err != nil {
+			t.Fatal(err)
+		}
+		carryOut(r)
+	}
+	if letter(tableAt(v, 4, "a", "b", "c", "d")); r.Known() {
+		t.Fatal("a table of what has yet to be delivered is taken")
+	}
+	if letter(tableAt(v, 2, "a", "b")); !r.Known() || r.Table.Len() != 3 {
+		t.Fatalf("known %v, %d groups, want 3", r.Known(), r.Table.Len())
+	}
+	posts, _ := r.Letter(1, membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num})
+	if len(posts) != 1 || binary.LittleEndian.Uint32(posts[0].Blob[1:]) != 3 {
+		t.Errorf("passes on %+v, want the table as of 3 operations", posts)
+	}
+}
+
+// TestRosterOfNobody: one that is alone has nobody to ask, and begins without groups;
+// so do those who all say that they have no table.
+func TestRosterOfNobody(t *testing.T) {
+	alone := NewRoster[int]()
+	alone.Enter(viewOfRing(5, []uint64{9}), 0)
+	alone.Op(0, joinOf("a"))
+	if _, err := alone.Ask(1); err != nil {
+		t.Fatal(err)
+	}
+	if carryOut(alone); !alone.Known() || alone.Table.Len() != 1 {
+		t.Errorf("alone: known %v, %d groups, want 1", alone.Known(), alone.Table.Len())
+	}
+	v := viewOfRing(5, []uint64{7, 8, 9})
+	r := NewRoster[int]()
+	r.Enter(v, 2)
+	none := membership.Letter{Kind: membership.State, View: v.Key(), Num: v.Num, Blob: []byte{0}}
+	for i, from := range []uint64{7, 7, 99, 8} {
+		if r.Known() {
+			t.Fatalf("it begins anew after %d answers, of which one member's are missing", i)
+		}
+		if _, err := r.Letter(from, none); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !r.Known() {
+		t.Error("all have said that they have no table, and it waits for one")
+	}
+}
+
+// TestEarlyRosters: a table that comes before the view does is taken when that has
+// begun, if it is one and is from a member.
+func TestEarlyRosters(t *testing.T) {
+	v := viewOfRing(2, []uint64{1, 2}, 2)
+	for name, c := range map[string]struct {
+		from  uint64
+		blob  func(whole []byte) []byte
+		known int
+	}{
+		"from a member":   {1, func(b []byte) []byte { return b }, 2},
+		"from a stranger": {9, func(b []byte) []byte { return b }, 0},
+		"without a table": {1, func(b []byte) []byte { return b[:1] }, 0},
+		"with half a one": {1, func(b []byte) []byte { return b[:20] }, 0},
+		"empty":           {1, func([]byte) []byte { return nil }, 0},
+	} {
+		r := NewRoster[int]()
+		l := tableAt(v, 0, "a", "b")
+		l.Blob = c.blob(l.Blob)
+		_, _ = r.Letter(c.from, l) // what is wrong with it shows later
+		r.Enter(v, 1)
+		_, _ = r.Ask(1)
+		if carryOut(r); r.Table.Len() != c.known {
+			t.Errorf("%s: %d groups, want %d", name, r.Table.Len(), c.known)
+		}
+	}
+}
+
+// TestTheOldestTellsWhoJoins, and nobody else; who gets nothing asks everybody.
+func TestTheOldestTellsWhoJoins(t *testing.T) {
+	first, next := viewOfRing(1, []uint64{1, 2}), viewOfRing(2, []uint64{1, 2, 3}, 3)
+	for rank := range 2 {
+		r := NewRoster[int]()
+		r.Enter(first, rank)
+		r.Pass(next, rank)
+		if posts := r.Welcome(); len(posts) != 1-rank || rank == 0 && posts[0].To != 3 {
+			t.Errorf("rank %d writes %+v", rank, posts)
+		}
+	}
+	r := NewRoster[int]()
+	r.Enter(next, 2)
+	asked := 0
+	for now := int64(askEvery); now < 4*askEvery; now = r.Due() {
+		posts, _ := r.Ask(now)
+		asked += len(posts)
+	}
+	if asked != 4 {
+		t.Errorf("asks %d times, want both members twice", asked)
+	}
+}
