@@ -125,7 +125,19 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 	p.w.res.Restored++
 	r.done = true
 	r.filter.Restored(l)
-	p.drain(g, s.clone())
+	views := 0
+	for _, k := range r.kept {
+		if k.Mark != groups.View {
+			continue
+		}
+		if k.At == l.Num {
+			g.members = r.views[views]
+			p.drain(g, s.clone())
+			return
+		}
+		views++
+	}
+	p.w.h.fail("StateTransfer", "%v got a state of view %d of %s, of which it does not know", p, l.Num, g.name)
 }
 
 // drain delivers what was kept and the state does not contain.
@@ -134,10 +146,12 @@ func (p *node) drain(g *local, s state) {
 	g.state = s
 	for _, k := range r.kept {
 		skip := r.filter.Skips(&k)
-		if k.Mark == groups.View {
-			g.members, r.views = r.views[0], r.views[1:]
-		}
 		switch {
+		case k.Mark == groups.View:
+			if !skip {
+				g.members = r.views[0]
+			}
+			r.views = r.views[1:]
 		case skip && k.Mark == groups.Message:
 			skipped++
 		case skip:
