@@ -110,7 +110,7 @@ func (n *Node) mail(p site.Post) {
 // seekRoster asks for the table of the ring's groups if it has not come, and goes on
 // when it has.
 func (n *Node) seekRoster(now int64) {
-	posts, err := n.roster.Seek(now)
+	posts, err := n.roster.Ask(now)
 	n.mailRoster(posts, err)
 	n.learned()
 }

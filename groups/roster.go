@@ -15,7 +15,7 @@ import (
 //	r.Pass(v, rank)        the next one
 //	r.Op(sender, op)       an operation; to be carried out if it says so
 //	r.Letter(from, l)      WantState and State
-//	r.Seek(now), r.Due()   asks again
+//	r.Ask(now), r.Due()   asks again
 //	r.Learned()            after any of these: what is to be carried out now
 //	r.Out()                the end of the membership
 type Roster[L any] struct {
@@ -175,9 +175,9 @@ func (r *Roster[L]) use(t *Table[L], ops int) {
 	r.kept = r.kept[ops:]
 }
 
-// Seek returns the letters that ask for the table if it has not come. The error is
+// Ask returns the letters that ask for the table if it has not come. The error is
 // that of a malformed table.
-func (r *Roster[L]) Seek(now int64) (posts []Post, err error) {
+func (r *Roster[L]) Ask(now int64) (posts []Post, err error) {
 	if r.known || r.key == 0 {
 		return nil, nil
 	}
@@ -201,7 +201,7 @@ func (r *Roster[L]) Seek(now int64) (posts []Post, err error) {
 	return posts, nil
 }
 
-// Due returns when Seek is due, ns.
+// Due returns when Ask is due, ns.
 func (r *Roster[L]) Due() int64 {
 	if r.known || r.key == 0 {
 		return membership.Never

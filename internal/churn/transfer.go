@@ -164,7 +164,9 @@ func (p *node) drain(g *local, s state) {
 	}
 	p.w.say("%v is up to the state of %s: %d records were kept, %d messages among them were in the state", p, g.name, len(r.kept), skipped)
 	p.w.res.Skipped += skipped
-	g.restore = nil
+	if g.restore = nil; r.filter.Behind() {
+		g.had = &r.filter
+	}
 	p.operate(groups.Op{Kind: groups.Ready, Name: g.name})
 }
 
@@ -177,6 +179,7 @@ func (p *node) cannotRestore(g *local) {
 
 // cutShort ends a restore of which nothing is wanted any more.
 func (p *node) cutShort(g *local) {
+	g.had = nil
 	switch r := g.restore; {
 	case r == nil:
 	case r.running != nil:
@@ -209,7 +212,7 @@ func (p *node) learned() {
 
 // seekRoster asks for the table if it has not come.
 func (p *node) seekRoster() {
-	posts, err := p.roster.Seek(p.w.now)
+	posts, err := p.roster.Ask(p.w.now)
 	p.mail(posts, err)
 	p.learned()
 }
@@ -234,9 +237,7 @@ func (p *node) passGroups(c site.Change) {
 		return
 	}
 	for _, g := range p.locals() {
-		if g.restore != nil {
-			g.restore.kept = append(g.restore.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
-		}
+		g.ringPasses(c.Next.Key())
 	}
 	for _, s := range shifts {
 		g := s.Group.Local
@@ -249,6 +250,20 @@ func (p *node) passGroups(c site.Change) {
 		p.tell(s.Group)
 	}
 	p.mail(p.roster.Welcome(), nil)
+}
+
+// ringPasses notes the key of the ring's next view.
+func (g *local) ringPasses(key uint64) {
+	mark := groups.Record{Mark: groups.Ring, At: key}
+	switch {
+	case g.restore != nil:
+		g.restore.kept = append(g.restore.kept, mark)
+	case g.had == nil:
+	default:
+		if g.had.Skips(&mark); !g.had.Behind() {
+			g.had = nil
+		}
+	}
 }
 
 // orphaned begins a group anew of which all who had the state are gone.
