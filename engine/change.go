@@ -35,7 +35,7 @@ func (n *Node) submitting(payload []byte) {
 	}
 	n.groups.bind(g)
 	if g.state != nil {
-		g.restore = newRestoring(o.Serial, n.proc.Site().Key())
+		g.restore, g.had = newRestoring(o.Serial, n.proc.Site().Key()), nil
 		if t := n.roster.Table.Find(o.Name); t != nil {
 			t.Local = g
 		}
@@ -277,9 +277,7 @@ func (n *Node) pass(c site.Change) {
 		return
 	}
 	for _, g := range n.groups.own() {
-		if g.restore != nil {
-			g.restore.keepRing(v)
-		}
+		g.ringPasses(v)
 	}
 	for _, s := range shifts {
 		if s.Group.Local != nil && s.Group.Local.id != 0 {

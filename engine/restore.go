@@ -71,8 +71,18 @@ func (r *restoring) keepView(v GroupView) {
 	r.append(groups.Record{Mark: groups.View, At: v.Num})
 }
 
-func (r *restoring) keepRing(v membership.View) {
-	r.append(groups.Record{Mark: groups.Ring, At: v.Key()})
+// ringPasses notes the ring's next view.
+func (g *Group) ringPasses(v membership.View) {
+	mark := groups.Record{Mark: groups.Ring, At: v.Key()}
+	switch {
+	case g.restore != nil:
+		g.restore.append(mark)
+	case g.had == nil:
+	default:
+		if g.had.Skips(&mark); !g.had.Behind() {
+			g.had = nil
+		}
+	}
 }
 
 // keepOffer has a snapshot taken when the handler is as far as the node is now.
@@ -143,6 +153,7 @@ func (g *Group) fetchFrom(donor int, v membership.View, t *groups.Group[*Group])
 // cutShort ends a restore of which nothing is wanted any more.
 func (g *Group) cutShort() {
 	r := g.restore
+	g.had = nil
 	switch {
 	case r == nil:
 	case r.running:
@@ -295,6 +306,9 @@ func (n *Node) upToDate(g *Group) {
 	if r.broken != nil {
 		n.cannotRestore(g, r.broken)
 		return
+	}
+	if r.filter.Behind() {
+		g.had = &r.filter
 	}
 	g.endRestore()
 	n.operate(g, groups.Op{Kind: groups.Ready, Name: g.name})

@@ -186,12 +186,18 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 	}
 }
 
-// label says where in the order this node is now.
+// label says where in the order the group's state at this node is now.
 func (n *Node) label(t *groups.Group[*Group]) groups.Label {
 	m := n.proc.Site().Machine()
 	l := groups.Label{Ring: n.proc.Site().Key(), Num: t.Views}
 	for r := range n.view().Members {
 		l.Add(m.Position(r))
+	}
+	switch g := t.Local; {
+	case g.restore != nil && g.restore.done:
+		g.restore.filter.Cover(&l)
+	case g.restore == nil && g.had != nil:
+		g.had.Cover(&l)
 	}
 	return l
 }

@@ -140,6 +140,24 @@ func NewFilter(ring uint64) Filter { return Filter{ring: ring} }
 // Restored notes the label of the state. It comes before the first Skips.
 func (f *Filter) Restored(l Label) { f.label = l }
 
+// Behind tells whether messages may still come that the state contains: its donor may
+// have delivered what this member has yet to, such as a safe message. So the filter
+// is needed until the ring's view has passed, though all that was kept is delivered.
+func (f *Filter) Behind() bool { return !f.passed }
+
+// Cover adds to the label of this member's own state what that contains and this
+// member has not delivered yet.
+func (f *Filter) Cover(l *Label) {
+	if f.passed || f.label.Ring != l.Ring {
+		return
+	}
+	for r, next := range f.label.Next {
+		if pos := f.label.Pos[r]; next > l.Next[r] || next == l.Next[r] && pos > l.Pos[r] {
+			l.Next[r], l.Pos[r] = next, pos
+		}
+	}
+}
+
 // Skips tells whether the state contains a record already, or it is only a mark.
 func (f *Filter) Skips(r *Record) bool {
 	switch {

@@ -32,8 +32,9 @@ type local struct {
 	id      uint32 // in the table; 0: not a member now
 	members []uint64
 	restore *restore
-	again   bool // join again once the restore that was cut short has ended
-	lost    bool // it has no state, and is being left
+	had     *groups.Filter // see package engine
+	again   bool           // join again once the restore that was cut short has ended
+	lost    bool           // it has no state, and is being left
 	state   state
 }
 
@@ -157,7 +158,7 @@ func (p *node) submitting(m *message) {
 		return
 	}
 	if g := p.joined[m.op.Name]; g != nil {
-		g.restore = &restore{serial: m.op.Serial, filter: groups.NewFilter(p.proc.Site().Key())}
+		g.had, g.restore = nil, &restore{serial: m.op.Serial, filter: groups.NewFilter(p.proc.Site().Key())}
 		if t := p.roster.Table.Find(g.name); t != nil {
 			t.Local = g
 		}
@@ -194,7 +195,8 @@ func (p *node) dispatch(d *core.Delivery, m *message) {
 		g.restore.kept = append(g.restore.kept, groups.Record{
 			At: d.Packet, Pos: d.Pos, Rank: d.Sender, Sender: p.in.Members[d.Sender].ID, Payload: append([]byte(nil), d.Payload[:headSize]...),
 		})
-	case t.Members>>d.Sender&1 != 0 && !g.lost:
+	case t.Members>>d.Sender&1 == 0 || g.lost:
+	case g.had == nil || !g.had.Skips(&groups.Record{At: d.Packet, Pos: d.Pos, Rank: d.Sender}):
 		g.state.add(m)
 	}
 }
@@ -286,7 +288,14 @@ func (p *node) offer(t *groups.Group[*local], key offerKey) {
 	for r := range p.in.Members {
 		o.label.Add(p.proc.Site().Machine().Position(r))
 	}
-	if r := t.Local.restore; r != nil {
+	r := t.Local.restore
+	switch had := t.Local.had; {
+	case r != nil && r.done:
+		r.filter.Cover(&o.label)
+	case r == nil && had != nil:
+		had.Cover(&o.label)
+	}
+	if r != nil {
 		r.offers = append(r.offers, o)
 		r.kept = append(r.kept, groups.Record{Mark: groups.Offer, At: uint64(len(r.offers) - 1)})
 		return

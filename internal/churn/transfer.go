@@ -125,7 +125,19 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 	p.w.res.Restored++
 	r.done = true
 	r.filter.Restored(l)
-	p.drain(g, s.clone())
+	views := 0
+	for _, k := range r.kept {
+		if k.Mark != groups.View {
+			continue
+		}
+		if k.At == l.Num {
+			g.members = r.views[views]
+			p.drain(g, s.clone())
+			return
+		}
+		views++
+	}
+	p.w.h.fail("StateTransfer", "%v got a state of view %d of %s, of which it does not know", p, l.Num, g.name)
 }
 
 // drain delivers what was kept and the state does not contain.
@@ -134,10 +146,12 @@ func (p *node) drain(g *local, s state) {
 	g.state = s
 	for _, k := range r.kept {
 		skip := r.filter.Skips(&k)
-		if k.Mark == groups.View {
-			g.members, r.views = r.views[0], r.views[1:]
-		}
 		switch {
+		case k.Mark == groups.View:
+			if !skip {
+				g.members = r.views[0]
+			}
+			r.views = r.views[1:]
 		case skip && k.Mark == groups.Message:
 			skipped++
 		case skip:
@@ -150,7 +164,9 @@ func (p *node) drain(g *local, s state) {
 	}
 	p.w.say("%v is up to the state of %s: %d records were kept, %d messages among them were in the state", p, g.name, len(r.kept), skipped)
 	p.w.res.Skipped += skipped
-	g.restore = nil
+	if g.restore = nil; r.filter.Behind() {
+		g.had = &r.filter
+	}
 	p.operate(groups.Op{Kind: groups.Ready, Name: g.name})
 }
 
@@ -163,6 +179,7 @@ func (p *node) cannotRestore(g *local) {
 
 // cutShort ends a restore of which nothing is wanted any more.
 func (p *node) cutShort(g *local) {
+	g.had = nil
 	switch r := g.restore; {
 	case r == nil:
 	case r.running != nil:
@@ -220,9 +237,7 @@ func (p *node) passGroups(c site.Change) {
 		return
 	}
 	for _, g := range p.locals() {
-		if g.restore != nil {
-			g.restore.kept = append(g.restore.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
-		}
+		g.ringPasses(c.Next.Key())
 	}
 	for _, s := range shifts {
 		g := s.Group.Local
@@ -235,6 +250,20 @@ func (p *node) passGroups(c site.Change) {
 		p.tell(s.Group)
 	}
 	p.mail(p.roster.Welcome(), nil)
+}
+
+// ringPasses notes the key of the ring's next view.
+func (g *local) ringPasses(key uint64) {
+	mark := groups.Record{Mark: groups.Ring, At: key}
+	switch {
+	case g.restore != nil:
+		g.restore.kept = append(g.restore.kept, mark)
+	case g.had == nil:
+	default:
+		if g.had.Skips(&mark); !g.had.Behind() {
+			g.had = nil
+		}
+	}
 }
 
 // orphaned begins a group anew of which all who had the state are gone.
