@@ -174,12 +174,13 @@ func (n *Node) tellRoster(from uint64, l membership.Letter) {
 // hearRoster takes the table.
 func (n *Node) hearRoster(from uint64, l membership.Letter) {
 	r := &n.roster
-	if r.known || !n.proc.In() || len(l.Blob) == 0 {
+	if r.known || len(l.Blob) == 0 {
 		return
 	}
-	v := n.view()
+	v, isTable := n.view(), l.Blob[0] == 1 && len(l.Blob) >= 5
+	// It comes before the Install of the view that it belongs to.
 	if in := n.presence.now().standing != outside; !in || l.View != n.proc.Site().Key() {
-		if (!in || l.Num > v.Num) && l.Blob[0] == 1 {
+		if (!in || l.Num > v.Num) && isTable {
 			l.Blob = append([]byte(nil), l.Blob...)
 			r.early = &l
 		}
@@ -191,7 +192,7 @@ func (n *Node) hearRoster(from uint64, l membership.Letter) {
 	case l.Blob[0] == 0:
 		r.none |= 1 << rank
 		n.noRoster()
-	case len(l.Blob) >= 5 && l.Blob[0] == 1:
+	case isTable:
 		n.useRoster(l.Blob[1:])
 	}
 }

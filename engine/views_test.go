@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"cohort/membership"
+	"cohort/process"
+	"cohort/slab"
 )
 
 // open opens one more node of a cluster.
@@ -696,5 +698,21 @@ func TestAskWithoutTheDead(t *testing.T) {
 	}
 	if a := <-three; !errors.Is(a.err, ErrNoReply) || len(a.replies) != 2 {
 		t.Errorf("3: %d replies, %v; want 2 and ErrNoReply", len(a.replies), a.err)
+	}
+}
+
+// TestTableComesBeforeTheView: the table of groups overtakes the Install of the view
+// that it belongs to, and is kept until then. One cut short is not.
+func TestTableComesBeforeTheView(t *testing.T) {
+	n := &Node{proc: process.New(0, process.Config{}, membership.Member{ID: 1}, slab.NewPool())}
+	n.presence.init()
+	for _, c := range []struct {
+		blob []byte
+		kept bool
+	}{{nil, false}, {[]byte{0}, false}, {[]byte{1}, false}, {[]byte{1, 0, 0, 0}, false}, {[]byte{1, 0, 0, 0, 0}, true}} {
+		n.hearRoster(2, membership.Letter{Kind: membership.State, View: 7, Num: 1, Blob: c.blob})
+		if kept := n.roster.early != nil; kept != c.kept {
+			t.Errorf("%v: kept is %v, want %v", c.blob, kept, c.kept)
+		}
 	}
 }

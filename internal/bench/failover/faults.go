@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -42,7 +43,7 @@ type episode struct {
 	at    int64    // when it was done, ns of package clock
 	hit   *subject // to whom, or by whom for a join
 	size  int      // members of the view that follows
-	begun int64    // when it was undone, where that is measured
+	ended int64    // when it was undone
 }
 
 // inflict does the k-th fault to the ring. Who is hit is in the ring no more, or
@@ -92,21 +93,19 @@ func (r *ring) silence(s *subject, fault string) error {
 // mend undoes the fault: the ring has as many members as before afterwards, of which
 // the one that was hit, or that takes its place, is the youngest.
 func (r *ring) mend(ctx context.Context, fault string, e *episode) (err error) {
-	e.begun = clock.Now()
+	since := clock.Now()
+	e.ended = since
 	back := e.hit
 	switch {
 	case fault == Join:
-		if err = e.hit.process.Close(); err != nil { // it leaves
-			return err
-		}
-		r.spare = nil
-		return r.awaitAll(ctx, r.members, len(r.members), e.begun)
-	case fault == SilentHost || fault == Partition:
-		if r.plan.Net.Plug != nil {
-			err = r.plan.Net.Plug(e.hit.host, true)
-		} else {
-			err = e.hit.process.Signal(sigGoOn)
-		}
+		err = e.hit.process.Close() // it leaves
+		return errors.Join(err, r.awaitAll(ctx, r.members, len(r.members), since))
+	case (fault == SilentHost || fault == Partition) && r.plan.Net.Plug != nil:
+		// The kernel takes its time, up to a second, to put a link into operation.
+		err = r.plan.Net.Plug(e.hit.host, true)
+		e.ended = clock.Now()
+	case fault == SilentHost:
+		err = e.hit.process.Signal(sigGoOn)
 	default:
 		_ = e.hit.process.Close() // it has ended: let go of what is left
 		if back, err = r.start(e.hit.host); err == nil {
@@ -117,5 +116,5 @@ func (r *ring) mend(ctx context.Context, fault string, e *episode) (err error) {
 		return err
 	}
 	r.members = append(r.members, back)
-	return r.awaitAll(ctx, r.members, len(r.members), e.begun)
+	return r.awaitAll(ctx, r.members, len(r.members), since)
 }

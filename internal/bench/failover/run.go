@@ -113,7 +113,7 @@ func (r *ring) round(ctx context.Context, fault string, k int) (t result.Times, 
 	if err := r.mend(ctx, fault, &e); err != nil {
 		return t, fmt.Errorf("afterwards: %w", err)
 	}
-	t.Back = []time.Duration{time.Duration(clock.Now() - e.begun)}
+	t.Back = []time.Duration{time.Duration(clock.Now() - e.ended)}
 	if err := pause(ctx, afterwards); err != nil {
 		return t, err
 	}

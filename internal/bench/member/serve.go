@@ -37,8 +37,9 @@ func Converse[Q, A any](ctx context.Context, in io.Reader, out io.Writer, answer
 	requests, errs := read[Q](ctx, in)
 	answered := make(chan error, 1)
 	go func() {
-		defer end()
-		answered <- converse(ctx, requests, out, answer)
+		err := converse(ctx, requests, out, answer)
+		end()
+		answered <- err
 	}()
 	select {
 	case err := <-answered:
