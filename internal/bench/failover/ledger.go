@@ -161,16 +161,15 @@ func (l *ledger) begin() {
 func (l *ledger) await(ctx context.Context, size int, since int64) error {
 	for {
 		l.mu.Lock()
-		_, ok := firstOf(l.views, size, since)
-		seen := l.seen
+		views, seen := slices.Clone(l.views), l.seen
 		l.mu.Unlock()
-		if ok {
+		if _, ok := firstOf(views, size, since); ok {
 			return nil
 		}
 		select {
 		case <-seen:
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("no view of %d members came, but since then %v: %w", size, after(views, since), ctx.Err())
 		}
 	}
 }

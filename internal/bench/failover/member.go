@@ -23,7 +23,7 @@ const groupName = "failover"
 
 // Times of a member.
 const (
-	awaitLimit = 60 * time.Second // for a view; the parent has given up before
+	awaitLimit = 20 * time.Second // for a view; less than askLimit, so that the error says more
 	outsideNap = time.Millisecond // between two attempts to send while the ring has gone on without this member
 	tokenNap   = int64(20_000)    // ns between two looks for the token
 )

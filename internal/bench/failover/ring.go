@@ -11,8 +11,8 @@ import (
 	"cohort/internal/bench/fleet"
 )
 
-// askLimit bounds how long a member may take to answer: for the slowest request, to
-// enter the ring under load.
+// askLimit bounds how long a member may take to answer: the slowest requests are to
+// enter the ring and to wait for a view.
 const askLimit = 30 * time.Second
 
 // subject is one member: a process.
@@ -118,21 +118,20 @@ const (
 // returns an error if they have not delivered the same in the same order. It puts
 // the members into the order of their ranks.
 func (r *ring) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
-	defer cancel()
-	for {
+	for start := time.Now(); ; {
 		replies, err := askAll(ctx, r.members, same(Request{Op: OpTally}))
 		if err != nil {
 			return err
 		}
 		missing := r.missing(replies)
-		if missing == nil {
+		switch {
+		case missing == nil:
 			return errors.Join(r.compare(replies), r.order(replies))
+		case time.Since(start) > settleLimit:
+			return fmt.Errorf("after %v without a new message: %w", settleLimit, missing)
 		}
-		select {
-		case <-ctx.Done():
-			return missing
-		case <-time.After(settleEvery):
+		if err := pause(ctx, settleEvery); err != nil {
+			return err
 		}
 	}
 }

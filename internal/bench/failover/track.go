@@ -75,3 +75,13 @@ func firstOf(views []sight, size int, since int64) (at int64, ok bool) {
 	}
 	return clock.Never, false
 }
+
+// after returns the sizes of the views that came after a time.
+func after(views []sight, since int64) (sizes []int) {
+	for _, v := range views {
+		if v.at > since {
+			sizes = append(sizes, v.size)
+		}
+	}
+	return sizes
+}
