@@ -115,3 +115,15 @@ func TestTotalOrderAmongThreeNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestOneHoldsTheToken: of an idle ring exactly one node says that it does.
+func TestOneHoldsTheToken(t *testing.T) {
+	nodes := openRing(t, 3, nil)
+	eventually(t, "one holder of the token", func() bool {
+		held := uint64(0)
+		for _, n := range nodes {
+			held += n.Stats().TokenHeld
+		}
+		return held == 1
+	})
+}

@@ -30,6 +30,7 @@ type Stats struct {
 	DroppedByKernel uint64 // packets (a train is one) that found the receive buffer full
 	SlabBytes       uint64 // packet memory in use now: a level, not a counter
 	HeldBytes       uint64 // of it, received and not delivered
+	TokenHeld       uint64 // 1 while this node holds the ordering token, else 0: a level
 }
 
 // published is the counters as the loop goes, and as others may read them.
@@ -52,6 +53,9 @@ func (n *Node) publish() {
 		now := m.Stats()
 		s.Stats.Add(&now)
 		s.HeldBytes = uint64(m.Held())
+		if m.Holder() == n.proc.Site().Rank() {
+			s.TokenHeld = 1
+		}
 	}
 	s.StateSent, s.StateReceived = n.stats.stateSent.Load(), n.stats.stateReceived.Load()
 	s.SlabBytes = uint64(n.pool.Live()) * slab.Size

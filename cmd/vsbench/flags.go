@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"cohort/internal/bench/failover"
 	"cohort/internal/bench/load"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
@@ -24,7 +26,25 @@ type runCmd struct {
 	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
+
+	planned run.Plan
 }
+
+// failoverCmd is the flags of failover.
+type failoverCmd struct {
+	Faults  []string      `default:"kill-leader,kill-member,kill-token-holder,silent-host,join,partition" placeholder:"FAULT" help:"What happens: kill-leader, kill-member, kill-token-holder (SIGKILL of the oldest member, of another one, of who holds the ordering token), silent-host (a member is stopped by SIGSTOP on loopback, or its cable is pulled in netns), join (one more member that must get the group's state), partition (a cable is pulled and plugged in again; netns only). Default: ${default}."`
+	Members int           `default:"3" placeholder:"N" help:"Members, each a process, 3 to 63. Default: ${default}."`
+	Kills   int           `default:"20" placeholder:"N" help:"How often each fault happens, 1 to 10000. Default: ${default}."`
+	Rate    float64       `default:"2000" placeholder:"RATE" help:"Messages per second that each member sends, on a fixed schedule (open loop), 100 to 1000000. Default: ${default}."`
+	Size    int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 8 to 65536. Default: ${default}."`
+	State   int64         `default:"16777216" placeholder:"BYTES" help:"State of the group in bytes, that join must transfer, 0 to 1073741824. Default: ${default}."`
+	Timeout time.Duration `default:"500ms" placeholder:"TIME" help:"How long a member may be silent before the others go on without it, 10ms to 1m. Default: ${default}."`
+	Network string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
+	JSON    string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/failover-TIME.json, with the time in UTC."`
+}
+
+// survivorCmd has no flags: a member of failover is told everything by its parent.
+type survivorCmd struct{}
 
 // memberCmd has no flags: a member is told everything by its parent.
 type memberCmd struct{}
@@ -37,15 +57,15 @@ const (
 	netnsMTU    = 1500
 )
 
-// plan turns flags into a plan. The error names the first flag that is wrong.
-func (c *runCmd) plan() (run.Plan, error) {
+// prepare turns flags into a plan. The error names the first flag that is wrong.
+func (c *runCmd) prepare() error {
 	p := run.Plan{Levels: c.Levels, Sizes: c.Sizes, Duration: c.Duration, Load: c.Load, Network: c.Network}
-	if c.Network == "netns" && c.MTU == 0 {
+	if c.Network == netnsNetwork && c.MTU == 0 {
 		c.MTU = netnsMTU
 	}
 	p.MTU = c.MTU
 	if err := c.check(); err != nil {
-		return p, err
+		return err
 	}
 	for _, s := range c.Senders {
 		n := 1
@@ -54,7 +74,37 @@ func (c *runCmd) plan() (run.Plan, error) {
 		}
 		p.Senders = append(p.Senders, n)
 	}
-	return p, nil
+	c.planned = p
+	return nil
+}
+
+// prepare checks the flags. The error names the first one that is wrong.
+func (c *failoverCmd) prepare() error {
+	for _, err := range []error{
+		each("faults", c.Faults, checkFault),
+		flag("members", between(c.Members, 3, membership.MaxMembers-1, "processes")),
+		flag("kills", between(c.Kills, 1, 10_000, "times")),
+		flag("size", between(c.Size, failover.MinSize, 1<<16, "bytes")),
+		flag("state", between(c.State, 0, 1<<30, "bytes")),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case !(c.Rate >= 100 && c.Rate <= 1e6):
+		return fmt.Errorf("--rate: %v: want 100 to 1000000 messages per second", c.Rate)
+	case c.Timeout < 10*time.Millisecond || c.Timeout > time.Minute:
+		return fmt.Errorf("--timeout: %v: want 10ms to 1m", c.Timeout)
+	}
+	return nil
+}
+
+func checkFault(s string) error {
+	if all := failover.Faults(); !slices.Contains(all, s) {
+		return fmt.Errorf("%q: want %s", s, strings.Join(all, ", "))
+	}
+	return nil
 }
 
 func (c *runCmd) check() error {
@@ -118,7 +168,7 @@ func checkSenders(s string) error {
 	return fmt.Errorf("%q: want 1 or all", s)
 }
 
-func between(n, least, most int, unit string) error {
+func between[N int | int64](n, least, most N, unit string) error {
 	if n >= least && n <= most {
 		return nil
 	}

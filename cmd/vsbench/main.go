@@ -1,6 +1,7 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
-// beside raw multicast, and checks while it measures that the order was kept.
+// beside raw multicast, and checks while it measures that the order was kept. Its
+// command failover shows what the failure of a member costs the others.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a level broke its
 // promise, or the run failed; 2 wrong flags; 130 interrupted.
@@ -15,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"cohort/internal/bench/failover"
 	"cohort/internal/bench/media"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
@@ -32,9 +34,11 @@ const (
 
 // cli is the commands and their flags.
 type cli struct {
-	Run     runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
-	Member  memberCmd   `cmd:"" hidden:"" help:"Be one member of a bench, told what to do over standard input."`
-	Version versionFlag `help:"Print the version and exit."`
+	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
+	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
+	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
+	Version  versionFlag `help:"Print the version and exit."`
 }
 
 const description = `Shows what each ordering level costs on this machine.
@@ -56,6 +60,13 @@ func (versionFlag) BeforeApply(k *kong.Kong) error {
 // exited is what kong panics with instead of ending the process.
 type exited int
 
+// job is a command that measures.
+type job interface {
+	// prepare checks the flags; its error names the first one that is wrong.
+	prepare() error
+	measure(ctx context.Context, stdout, stderr io.Writer) error
+}
+
 // execute is the program. It returns the exit status.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	defer func() {
@@ -75,23 +86,32 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	if command.Command() == "member" {
-		if err := member.Serve(context.Background(), stdin, stdout, media.Open); err != nil {
-			return fail(stderr, exitFailed, err)
-		}
-		return exitOK
+	var work job
+	switch command.Command() {
+	case "member":
+		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
+	case "survivor":
+		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
+	case "failover":
+		work = &c.Failover
+	default:
+		work = &c.Run
 	}
-	plan, err := c.Run.plan()
-	if err != nil {
+	if err := work.prepare(); err != nil {
 		return fail(stderr, exitUsage, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err = c.Run.measure(ctx, plan, stdout, stderr)
-	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	err = work.measure(ctx, stdout, stderr)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fail(stderr, exitInterrupted, errors.New("interrupted"))
-	case err != nil:
+	}
+	return ended(stderr, err)
+}
+
+// ended tells how something ended.
+func ended(stderr io.Writer, err error) (status int) {
+	if err != nil {
 		return fail(stderr, exitFailed, err)
 	}
 	return exitOK

@@ -17,7 +17,7 @@ import (
 
 // The members that a run starts are this test binary: vsbench starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "member" || os.Getenv(asVsbench) != "") {
+	if len(os.Args) > 1 && (os.Args[1] == "member" || os.Args[1] == "survivor" || os.Getenv(asVsbench) != "") {
 		main()
 	}
 	os.Exit(m.Run())
@@ -57,6 +57,19 @@ func TestWrongFlags(t *testing.T) {
 		{"--network netns --mtu 70000", "--mtu: 70000: want"},
 		{"--bogus", "unknown flag --bogus"},
 		{"ran", "ran"},
+		{"failover --faults kill-everybody", `--faults: "kill-everybody": want kill-leader, kill-member,`},
+		{"failover --faults join,join", "--faults: join is there twice"},
+		{"failover --members 2", "--members: 2: want 3 to 63 processes"},
+		{"failover --members 64", "--members: 64: want 3 to 63 processes"},
+		{"failover --kills 0", "--kills: 0: want 1 to 10000 times"},
+		{"failover --rate 99", "--rate: 99: want 100 to 1000000"},
+		{"failover --rate NaN", "--rate: NaN: want 100"},
+		{"failover --size 7", "--size: 7: want 8 to 65536 bytes"},
+		{"failover --state -1", "--state"},
+		{"failover --timeout 9ms", "--timeout: 9ms: want 10ms to 1m"},
+		{"failover --timeout 5", "--timeout"},
+		{"failover --network wifi", "--network"},
+		{"failover --levels raw", "unknown flag --levels"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
 		if status != exitUsage {
@@ -72,12 +85,17 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	for _, args := range [][]string{{"-h"}, {"run", "-h"}} {
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}
+	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
+	for _, c := range []struct{ args, flags []string }{
+		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
+	} {
+		args := c.args
 		status, stdout, stderr := vsbench(args...)
 		if status != exitOK || stderr != "" {
 			t.Errorf("%q: exit status %d, standard error %q", args, status, stderr)
 		}
-		for _, flag := range []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--json"} {
+		for _, flag := range c.flags {
 			_, after, ok := strings.Cut(stdout, "\n      "+flag+"=")
 			if !ok {
 				t.Errorf("%q does not list %s:\n%s", args, flag, stdout)

@@ -14,7 +14,7 @@ type Source interface {
 }
 
 // New returns a collector of the node's counters, cohort_*_total, and levels,
-// cohort_*_bytes. Each scrape reads the counters once, as of the end of the
+// cohort_*_bytes and cohort_token_held. Each scrape reads the counters once, as of the end of the
 // loop's last turn, and does not hold up the loop. labels are on every metric and
 // may be nil; where a program has several nodes they must differ, for example by
 // prometheus.Labels{"cluster": "orders", "name": "anna"}. A node that has been
@@ -109,4 +109,5 @@ var metrics = []metric{
 
 	{"slab_bytes", "Packet memory in use.", gauge, func(s *engine.Stats) uint64 { return s.SlabBytes }},
 	{"held_bytes", "Packet memory that holds what has been received and not delivered.", gauge, func(s *engine.Stats) uint64 { return s.HeldBytes }},
+	{"token_held", "1 while this node holds the ordering token, else 0.", gauge, func(s *engine.Stats) uint64 { return s.TokenHeld }},
 }

@@ -48,6 +48,33 @@ func (l *Lab) Do(i int, f func() error) error {
 	return inside(l.hosts[i], f)
 }
 
+// Plug connects host i, from 0, with the switch, or pulls its cable: what either
+// side sends is then lost, and neither is told more than that there is no carrier.
+func (l *Lab) Plug(i int, in bool) error {
+	if i < 0 || i >= len(l.hosts) {
+		return fmt.Errorf("netlab: host %d: want 0 to %d", i, len(l.hosts)-1)
+	}
+	h, err := netlink.NewHandleAt(l.bridge)
+	if err != nil {
+		return fmt.Errorf("netlab: netlink in the switch: %w", err)
+	}
+	defer h.Close()
+	if in {
+		if err := up(h, portName(i)); err != nil {
+			return fmt.Errorf("netlab: host %d: %w", i, err)
+		}
+		return awaitUp(h, portName(i))
+	}
+	port, err := h.LinkByName(portName(i))
+	if err == nil {
+		err = h.LinkSetDown(port)
+	}
+	if err != nil {
+		return fmt.Errorf("netlab: host %d: %w", i, err)
+	}
+	return nil
+}
+
 // Close lets go of the namespaces. The kernel removes each once no socket and no
 // process is left in it.
 func (l *Lab) Close() error {

@@ -91,3 +91,47 @@ func TestBadArguments(t *testing.T) {
 		t.Error("Do(1) of one host gave no error")
 	}
 }
+
+func TestPlug(t *testing.T) {
+	l := newLab(t, 2, 1500)
+	var a, b net.PacketConn
+	for i, c := range []*net.PacketConn{&a, &b} {
+		err := l.Do(i, func() (err error) {
+			*c, err = net.ListenPacket("udp4", net.JoinHostPort(Addr(i).String(), "7"))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer (*c).Close()
+	}
+	arrives := func(patience time.Duration) bool {
+		buf := make([]byte, 8)
+		for end := time.Now().Add(patience); time.Now().Before(end); {
+			_, _ = a.WriteTo([]byte{1}, b.LocalAddr()) // refused where there is no cable
+			_ = b.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			if _, _, err := b.ReadFrom(buf); err == nil {
+				return true
+			}
+		}
+		return false
+	}
+	if !arrives(5 * time.Second) {
+		t.Fatal("nothing arrives though the cable is there")
+	}
+	if err := l.Plug(1, false); err != nil {
+		t.Fatal(err)
+	}
+	if arrives(100 * time.Millisecond) {
+		t.Error("packets arrive without a cable")
+	}
+	if err := l.Plug(1, true); err != nil {
+		t.Fatal(err)
+	}
+	if !arrives(5 * time.Second) {
+		t.Error("nothing arrives though the cable is back")
+	}
+	if err := l.Plug(2, true); err == nil {
+		t.Error("Plug(2) of two hosts gave no error")
+	}
+}

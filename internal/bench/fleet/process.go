@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -94,25 +95,16 @@ func (p *Process) run(out io.Reader, started chan<- error) error {
 // Name returns the name given to Start.
 func (p *Process) Name() string { return p.name }
 
+// PID returns the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends the process a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Ask sends a request and waits for the answer. Only one goroutine may ask.
 func (p *Process) Ask(ctx context.Context, q member.Request) (r member.Reply, err error) {
-	line, err := json.Marshal(q)
-	if err != nil {
+	if err := p.Call(ctx, string(q.Op), q, &r); err != nil {
 		return r, err
-	}
-	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		return r, p.gone(q.Op)
-	}
-	select {
-	case <-ctx.Done():
-		return r, ctx.Err()
-	case line, ok := <-p.lines:
-		if !ok {
-			return r, p.gone(q.Op)
-		}
-		if err := json.Unmarshal(line, &r); err != nil {
-			return r, fmt.Errorf("answer to %q: %w", q.Op, err)
-		}
 	}
 	if r.Error != "" {
 		return r, errors.New(r.Error)
@@ -120,8 +112,32 @@ func (p *Process) Ask(ctx context.Context, q member.Request) (r member.Reply, er
 	return r, nil
 }
 
+// Call sends q as a line of JSON and waits for one that is put into a. op names the
+// request in errors. Only one goroutine may call.
+func (p *Process) Call(ctx context.Context, op string, q, a any) error {
+	line, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		return p.gone(op)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case line, ok := <-p.lines:
+		if !ok {
+			return p.gone(op)
+		}
+		if err := json.Unmarshal(line, a); err != nil {
+			return fmt.Errorf("answer to %q: %w", op, err)
+		}
+	}
+	return nil
+}
+
 // gone describes how the process ended before it answered.
-func (p *Process) gone(op member.Op) error {
+func (p *Process) gone(op string) error {
 	select {
 	case <-p.ended:
 	case <-time.After(farewell):

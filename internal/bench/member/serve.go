@@ -25,12 +25,22 @@ const maxLine = 1 << 20
 // returns nil, also if that takes too long. An error means that a line could not be
 // understood or an answer not be written.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, open Opener) error {
+	s := &session{open: open}
+	return Converse(ctx, in, out, s.answer, s.close)
+}
+
+// Converse is Serve for other requests than this package's: each line of in is a
+// request that answer answers, and end is called last.
+func Converse[Q, A any](ctx context.Context, in io.Reader, out io.Writer, answer func(context.Context, Q) A, end func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	requests, errs := read(ctx, in)
-	s := &session{open: open}
+	requests, errs := read[Q](ctx, in)
 	answered := make(chan error, 1)
-	go func() { answered <- s.serve(ctx, requests, out) }()
+	go func() {
+		err := converse(ctx, requests, out, answer)
+		end()
+		answered <- err
+	}()
 	select {
 	case err := <-answered:
 		return err
@@ -44,17 +54,16 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, open Opener) error 
 	}
 }
 
-// serve answers until requests is closed or ctx is done, and then closes the media.
-func (s *session) serve(ctx context.Context, requests <-chan Request, out io.Writer) error {
-	defer s.close()
+// converse answers until ctx is done.
+func converse[Q, A any](ctx context.Context, requests <-chan Q, out io.Writer, answer func(context.Context, Q) A) error {
 	enc := json.NewEncoder(out)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case q := <-requests:
-			if err := enc.Encode(s.answer(ctx, q)); err != nil {
-				return fmt.Errorf("answer %q: %w", q.Op, err)
+			if err := enc.Encode(answer(ctx, q)); err != nil {
+				return fmt.Errorf("answer: %w", err)
 			}
 		}
 	}
@@ -68,13 +77,13 @@ func (s *session) close() {
 
 // read passes on the lines of in until ctx is done. A value in errs says that in
 // has ended.
-func read(ctx context.Context, in io.Reader) (<-chan Request, <-chan error) {
-	requests, errs := make(chan Request), make(chan error, 1)
+func read[Q any](ctx context.Context, in io.Reader) (<-chan Q, <-chan error) {
+	requests, errs := make(chan Q), make(chan error, 1)
 	go func() {
 		lines := bufio.NewScanner(in)
 		lines.Buffer(nil, maxLine)
 		for lines.Scan() {
-			var q Request
+			var q Q
 			if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 				errs <- fmt.Errorf("request %q: %w", lines.Text(), err)
 				return

@@ -3,9 +3,6 @@
 package result
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -88,68 +85,10 @@ type Idle struct {
 	RatioToRaw *float64 `json:"ratio_to_raw"` // of medians; null if raw was not measured
 }
 
-// Write writes the document to a file, whole or not at all, and makes its folder
-// if there is none.
-func (r *Run) Write(path string) error {
-	b, err := r.Encode()
-	if err != nil {
-		return err
-	}
-	f, err := create(path)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone by then if all went well
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("results: %w", err)
-	}
-	return nil
-}
+// Encode returns the document.
+func (r *Run) Encode() ([]byte, error) { return encode(r) }
 
-// CanWrite returns the error that Write to this path would return for want of a
-// folder or a permission, so that nobody measures first and finds out then. It
-// makes the folder if there is none.
-func CanWrite(path string) error {
-	f, err := create(path)
-	if err != nil {
-		return err
-	}
-	_ = f.Close()
-	return os.Remove(f.Name())
-}
-
-// create makes a file beside path, to be renamed.
-func create(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".run-*.json")
-	if err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	return f, nil
-}
-
-// Encode returns the document as indented JSON.
-func (r *Run) Encode() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	return append(b, '\n'), nil
-}
-
-// DefaultPath returns where a run that started then is written.
-func DefaultPath(started time.Time) string {
-	return filepath.Join("results", "run-"+started.UTC().Format("20060102T150405Z")+".json")
+// DefaultPath returns where what a command measured is written if it started then.
+func DefaultPath(command string, started time.Time) string {
+	return filepath.Join("results", command+"-"+started.UTC().Format("20060102T150405Z")+".json")
 }

@@ -164,22 +164,22 @@ func TestJSONNames(t *testing.T) {
 
 func TestWriteIsWholeOrNothing(t *testing.T) {
 	r := sample()
-	path := filepath.Join(t.TempDir(), "not", "there", "yet", filepath.Base(DefaultPath(r.Started)))
+	path := filepath.Join(t.TempDir(), "not", "there", "yet", filepath.Base(DefaultPath("run", r.Started)))
 	if filepath.Base(path) != "run-20310203T040506Z.json" {
 		t.Errorf("default name %s", path)
 	}
-	if err := r.Write(path); err != nil {
+	if err := Write(path, r); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil || !json.Valid(b) {
 		t.Errorf("file of %d bytes, error %v", len(b), err)
 	}
-	if err := r.Write(filepath.Join(path, "x.json")); err == nil {
+	if err := Write(filepath.Join(path, "x.json"), r); err == nil {
 		t.Error("wrote into a file as if it were a folder")
 	}
 	r.ElapsedS = math.NaN() // cannot be encoded
-	if err := r.Write(path); err == nil {
+	if err := Write(path, r); err == nil {
 		t.Error("no error for what cannot be encoded")
 	}
 	if err := CanWrite(path); err != nil {

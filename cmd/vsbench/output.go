@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"cohort/internal/bench/result"
+)
+
+// output is where results go.
+type output struct {
+	path           string // of the document; "": the default one
+	stdout, stderr io.Writer
+}
+
+// standardOutput is the file name that means it.
+const standardOutput = "-"
+
+// of has a command measure in so many steps, with progress, and puts its results
+// where they belong.
+func (o output) of(command string, steps int, measure func(progress) (result.Document, error)) error {
+	if o.path == "" {
+		o.path = result.DefaultPath(command, time.Now())
+	}
+	if o.path != standardOutput {
+		if err := result.CanWrite(o.path); err != nil {
+			return err
+		}
+	}
+	p := newProgress(o.stderr, steps)
+	doc, err := measure(p)
+	p.stop()
+	if err != nil {
+		return err
+	}
+	return o.report(doc)
+}
+
+// report writes the results, prints the table and says what the machine lacks.
+func (o output) report(doc result.Document) error {
+	table := o.stdout
+	if o.path == standardOutput {
+		table = o.stderr
+		b, err := doc.Encode()
+		if err != nil {
+			return err
+		}
+		if _, err := o.stdout.Write(b); err != nil {
+			return err
+		}
+	} else if err := result.Write(o.path, doc); err != nil {
+		return err
+	}
+	if err := doc.Table(table); err != nil {
+		return err
+	}
+	for _, n := range doc.Notes() {
+		fmt.Fprintf(o.stderr, "note: %s\n", n)
+	}
+	if o.path != standardOutput {
+		fmt.Fprintf(o.stderr, "results: %s\n", o.path)
+	}
+	return nil
+}
