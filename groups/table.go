@@ -146,7 +146,8 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	case Ready:
 		g.Ready |= bit & g.Stateful
 	case Restart:
-		e.Donor = donor(g.Ready &^ bit &^ t.ranks(o.Tried))
+		g.Ready &^= bit // it may have said so of a state that has been given up
+		e.Donor = donor(g.Ready &^ t.ranks(o.Tried))
 	}
 	return e
 }
@@ -208,7 +209,7 @@ func (t *Table[L]) shrink(g *Group[L], members uint64) {
 type Shift[L any] struct {
 	Group *Group[L]
 	Lost  uint64 // ranks in the old view of members that are gone
-	Fresh int    // rank in the new view of who has its own state declared the group's, since all who had it are gone; -1: nobody
+	Fresh int    // rank in the new view of who has its own state declared the group's, since all are gone who had said that they have it; all others start over. -1: nobody
 }
 
 // Change carries the table over to the next view of the ring. It returns the
