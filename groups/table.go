@@ -143,6 +143,9 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	switch e.Done = true; o.Kind {
 	case Leave:
 		t.shrink(g, g.Members&^bit)
+		if g.Ready == 0 && g.Stateful != 0 { // the state that the sender has given it, or is giving, is the group's
+			g.Ready = 1 << donor(g.Stateful)
+		}
 	case Ready:
 		g.Ready |= bit & g.Stateful
 	case Restart:
