@@ -304,7 +304,11 @@ func (n *Node) shift(c site.Change, s groups.Shift[*Group], reasons []membership
 		r := bits.TrailingZeros64(m)
 		v.Left = append(v.Left, Departed{c.Old.Members[r], reasons[r]})
 	}
-	if s.Fresh == n.rank() && g.restore != nil && !g.restore.done {
+	switch {
+	case s.Fresh < 0 || g.state == nil:
+	case s.Fresh != n.rank():
+		n.startOver(g)
+	case g.restore != nil && !g.restore.done:
 		n.cfg.Logger.Error("all who had the group's state have failed: it begins anew", "group", g.name)
 		v.Fresh = true
 		n.orphaned(g, v)

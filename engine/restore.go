@@ -31,6 +31,7 @@ type restoring struct {
 	running bool        // the state is being fetched
 	cancel  context.CancelFunc
 	cut     bool // the result is not wanted any more
+	void    bool // nor is it, but another's
 	donor   uint64
 	tried   []uint64       // IDs of donors that failed
 	why     error          // the last one's failure
@@ -100,6 +101,20 @@ func (n *Node) orphaned(g *Group, v GroupView) {
 	} else { // between two donors
 		n.results.add(g, r, fetched{})
 	}
+}
+
+// startOver has the state come from another member: the group's is that member's
+// now, whatever this one has got, or is getting, from those who are gone.
+func (n *Node) startOver(g *Group) {
+	if r := g.restore; r != nil && r.running {
+		r.void = true
+		r.cancel()
+		return
+	}
+	g.endRestore()
+	g.restore, g.had = newRestoring(newID(), n.proc.Site().Key()), nil
+	g.restore.keepView(n.groupView(n.roster.Table.Get(g.id)))
+	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
 
 // next takes the oldest record; nil if there is none.
@@ -210,6 +225,10 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 			g.again = false
 			n.rejoin(g)
 		}
+		return
+	}
+	if r.void {
+		n.startOver(g)
 		return
 	}
 	if r.fresh != nil {

@@ -142,10 +142,14 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	switch e.Done = true; o.Kind {
 	case Leave:
 		t.shrink(g, g.Members&^bit)
+		if g.Ready == 0 && g.Stateful != 0 { // the state that the sender has given it, or is giving, is the group's
+			g.Ready = 1 << donor(g.Stateful)
+		}
 	case Ready:
 		g.Ready |= bit & g.Stateful
 	case Restart:
-		e.Donor = donor(g.Ready &^ bit &^ t.ranks(o.Tried))
+		g.Ready &^= bit // it may have said so of a state that has been given up
+		e.Donor = donor(g.Ready &^ t.ranks(o.Tried))
 	}
 	return e
 }
@@ -221,7 +225,7 @@ func (t *Table[L]) shrink(g *Group[L], members uint64) {
 type Shift[L any] struct {
 	Group *Group[L]
 	Lost  uint64 // ranks in the old view of members that are gone
-	Fresh int    // rank in the new view of who has its own state declared the group's, since all who had it are gone; -1: nobody
+	Fresh int    // rank in the new view of who has its own state declared the group's, since all are gone who had said that they have it; all others start over. -1: nobody
 }
 
 // Change carries the table over to the next view of the ring. It returns the

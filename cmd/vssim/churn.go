@@ -50,7 +50,7 @@ func sweepChurn(c *common, out io.Writer, more func(begun uint64) bool) error {
 		return err
 	}
 	var mu sync.Mutex
-	var runs, delivered, changes, stuck int
+	var runs, delivered, changes, restored, stuck int
 	start := time.Now()
 	err = c.each(out, more, func(seed uint64) error {
 		r := churn.Run(churn.Generate(seed), f, nil)
@@ -59,6 +59,7 @@ func sweepChurn(c *common, out io.Writer, more func(begun uint64) bool) error {
 		runs++
 		delivered += r.Delivered
 		changes += r.Changes
+		restored += r.Restored
 		if r.Stuck {
 			stuck++
 		}
@@ -67,8 +68,8 @@ func sweepChurn(c *common, out io.Writer, more func(begun uint64) bool) error {
 		}
 		return nil
 	})
-	fmt.Fprintf(out, "%d runs from seed %d in %v: %d deliveries, %d views installed, %d runs that too few survived\n",
-		runs, c.From, time.Since(start).Round(time.Millisecond), delivered, changes, stuck)
+	fmt.Fprintf(out, "%d runs from seed %d in %v: %d deliveries, %d views installed, %d states transferred, %d runs that too few survived\n",
+		runs, c.From, time.Since(start).Round(time.Millisecond), delivered, changes, restored, stuck)
 	return err
 }
 

@@ -47,6 +47,7 @@ type restore struct {
 	offers  []*offer   // likewise
 	running *fetch
 	cut     bool
+	void    bool
 	donor   uint64
 	tried   []uint64
 	fresh   *groups.Label

@@ -111,6 +111,10 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 		}
 		return
 	}
+	if r.void {
+		p.startOver(g)
+		return
+	}
 	if r.fresh != nil {
 		s, l, ok = newState(), *r.fresh, true
 	}
@@ -244,12 +248,31 @@ func (p *node) passGroups(c site.Change) {
 		if g == nil || g.id == 0 {
 			continue
 		}
-		if r := g.restore; s.Fresh == p.rank() && r != nil && !r.done {
+		switch {
+		case s.Fresh < 0:
+		case s.Fresh != p.rank():
+			p.startOver(g)
+		case g.restore != nil && !g.restore.done:
 			p.orphaned(g, s.Group.Views)
 		}
 		p.tell(s.Group)
 	}
 	p.mail(p.roster.Welcome(), nil)
+}
+
+// startOver has the state come from another member, whatever p has got, or is
+// getting, from those who are gone.
+func (p *node) startOver(g *local) {
+	p.w.say("%v starts over with the state of %s", p, g.name)
+	if r := g.restore; r != nil && r.running != nil {
+		r.void = true
+		r.running.end(state{}, groups.Label{}, false)
+		return
+	}
+	p.w.made++
+	g.had, g.restore = nil, &restore{serial: p.w.made, filter: groups.NewFilter(p.proc.Site().Key())}
+	p.tell(p.roster.Table.Get(g.id))
+	p.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
 
 // ringPasses notes the key of the ring's next view.
