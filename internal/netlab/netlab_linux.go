@@ -48,6 +48,23 @@ func (l *Lab) Do(i int, f func() error) error {
 	return inside(l.hosts[i], f)
 }
 
+// Plug pulls host i's cable out of the switch, or puts it in again.
+func (l *Lab) Plug(i int, in bool) error {
+	h, err := netlink.NewHandleAt(l.bridge)
+	if err != nil {
+		return fmt.Errorf("netlab: netlink in the switch: %w", err)
+	}
+	defer h.Close()
+	port, err := h.LinkByName(portName(i))
+	switch {
+	case err != nil:
+		return fmt.Errorf("netlab: host %d: %w", i, err)
+	case in:
+		return h.LinkSetUp(port)
+	}
+	return h.LinkSetDown(port)
+}
+
 // Close lets go of the namespaces. The kernel removes each once no socket and no
 // process is left in it.
 func (l *Lab) Close() error {

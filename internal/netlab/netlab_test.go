@@ -91,3 +91,31 @@ func TestBadArguments(t *testing.T) {
 		t.Error("Do(1) of one host gave no error")
 	}
 }
+
+func TestPlug(t *testing.T) {
+	l := newLab(t, 2, 1500)
+	carrier := func(want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			var eth *net.Interface
+			if err := l.Do(1, func() (err error) { eth, err = net.InterfaceByName(Interface); return err }); err != nil {
+				t.Fatal(err)
+			}
+			if eth.Flags&net.FlagRunning != 0 == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("flags %v after 5 s, want running %v", eth.Flags, want)
+			}
+		}
+	}
+	for _, in := range []bool{false, true} {
+		if err := l.Plug(1, in); err != nil {
+			t.Fatal(err)
+		}
+		carrier(in)
+	}
+	if err := l.Plug(2, true); err == nil {
+		t.Error("there is no host 2")
+	}
+}

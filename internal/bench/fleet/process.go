@@ -94,6 +94,12 @@ func (p *Process) run(out io.Reader, started chan<- error) error {
 // Name returns the name given to Start.
 func (p *Process) Name() string { return p.name }
 
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Failure says how the process has ended, if not well. It is for after Ended.
+func (p *Process) Failure() error { return p.err }
+
 // Ask sends a request and waits for the answer. Only one goroutine may ask.
 func (p *Process) Ask(ctx context.Context, q member.Request) (r member.Reply, err error) {
 	line, err := json.Marshal(q)
