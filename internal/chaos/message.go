@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -169,4 +170,33 @@ func restored(r Record) (state, bool) {
 		s.has(sender{e.ID, e.Thread}, e.Num)
 	}
 	return s, true
+}
+
+// encode is a state as it travels, with so many bytes more.
+func encode(rec Record, bulk int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, rec.ID)
+	for _, a := range rec.Args {
+		b = binary.LittleEndian.AppendUint64(b, a)
+	}
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(rec.Entries)))
+	for _, e := range rec.Entries {
+		x, y := e.words()
+		b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, x), y)
+	}
+	return append(b, make([]byte, bulk)...)
+}
+
+var errState = errors.New("chaos: this is no state")
+
+// decode is encode's inverse.
+func decode(b []byte) (Record, error) {
+	word := func(k int) uint64 { return binary.LittleEndian.Uint64(b[8*k:]) }
+	if len(b) < 40 || word(4) > uint64(len(b)-40)/16 {
+		return Record{}, fmt.Errorf("%w: %d bytes", errState, len(b))
+	}
+	rec := Record{Kind: Restore, ID: word(0), Args: []uint64{word(1), word(2), word(3)}}
+	for k := range int(word(4)) {
+		rec.Entries = append(rec.Entries, unpack(word(5+2*k), word(6+2*k)))
+	}
+	return rec, nil
 }
