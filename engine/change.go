@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"math/bits"
 
@@ -257,9 +256,7 @@ func (n *Node) rejoin(g *Group) {
 	if g.again = g.restore != nil && g.restore.running; g.again {
 		return
 	}
-	if err := n.sendOp(context.Background(), false, n.joinOp(g)); err != nil {
-		n.cfg.Logger.Error("a group cannot be joined again", "group", g.name, "error", err)
-	}
+	n.operate(g, n.joinOp(g))
 }
 
 // pass goes from one view to the next.
@@ -283,7 +280,7 @@ func (n *Node) pass(c site.Change) {
 	}
 	for _, g := range n.groups.own() {
 		if g.restore != nil {
-			g.restore.keepRing(v)
+			g.restore.keepRing(c)
 		}
 	}
 	for _, s := range n.groups.table.Change(v) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"cohort/groups"
 	"cohort/internal/spool"
 	"cohort/membership"
+	"cohort/site"
 )
 
 // maxSpool is how much of a group's messages is kept while its state is restored,
@@ -28,6 +30,7 @@ type restoring struct {
 	ring    uint64      // key of the ring's view that the next record of the spool belongs to
 	views   []GroupView // of marks in the spool
 	rings   []uint64    // likewise: keys
+	ends    []label     // of the ring's views that have ended meanwhile: all that there is of them
 	running bool        // the state is being fetched
 	cancel  context.CancelFunc
 	cut     bool // the result is not wanted any more
@@ -37,6 +40,7 @@ type restoring struct {
 	broken  error    // the spool's
 	fresh   *label   // nobody has a state any more
 	label   label    // of the state, once it is restored
+	shown   bool     // the handler has been told of the view that it belongs to
 	passed  bool     // the spool is read past the label's view of the ring
 	head    record   // taken from the spool, refused by the handler's queue
 	scratch []byte
@@ -92,10 +96,32 @@ func (r *restoring) keepView(v GroupView) {
 	r.append(markView, uint64(len(r.views)-1))
 }
 
-func (r *restoring) keepRing(v membership.View) {
-	r.rings = append(r.rings, v.Key())
+// keepRing notes a change of the ring's view. A donor that has failed is waited for no more.
+func (r *restoring) keepRing(c site.Change) {
+	r.rings = append(r.rings, c.Next.Key())
+	r.ends = append(r.ends, labelAt(c.Ended))
 	r.scratch = r.scratch[:0]
 	r.append(markRing, uint64(len(r.rings)-1))
+	if r.running && c.Next.Rank(r.donor) < 0 {
+		r.cancel()
+	}
+}
+
+// binds tells whether all that the state contains is delivered, or to be delivered, at
+// every member that goes on. A donor may have delivered what no other survivor has,
+// and failed then: what it has given is worth nothing. That is known when this member
+// has delivered as much, or the ring's view has ended; until then, known is false.
+func (r *restoring) binds(now label) (yes, known bool) {
+	if r.label.fresh {
+		return true, true
+	}
+	for i := range r.ends {
+		if r.ends[i].ring == r.label.ring {
+			return r.ends[i].covers(&r.label), true
+		}
+	}
+	yes = now.ring == r.label.ring && now.covers(&r.label)
+	return yes, yes || now.ring != r.label.ring
 }
 
 // began notes the place of the join.
@@ -214,6 +240,9 @@ func (n *Node) catchUp(limit int) (count int) {
 		n.catchUpQueues()
 	}
 	for _, g := range slices.Clone(n.groups.catching) {
+		if !n.showable(g) {
+			continue
+		}
 		k, empty := n.drain(g, limit-count)
 		count += k
 		if empty {
@@ -246,22 +275,54 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	switch {
 	case f.err == nil:
 		r.label = f.label
-		n.firstView(g)
 		n.groups.catching = append(n.groups.catching, g)
 	case f.own:
 		n.cannotRestore(g, f.err)
 	default:
-		n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", f.err)
-		r.why = fmt.Errorf("engine: %w: %w", ErrState, f.err)
-		r.tried = append(r.tried, r.donor)
-		r.serial = newID()
-		n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+		n.restart(g, f.err)
 	}
 }
 
-// operate submits an operation of this node's own accord.
+// restart has another member give the group's state.
+func (n *Node) restart(g *Group, why error) {
+	r := g.restore
+	n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", why)
+	r.why = fmt.Errorf("engine: %w: %w", ErrState, why)
+	r.tried = append(r.tried, r.donor)
+	r.serial = newID()
+	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+var errUnbound = errors.New("its donor had delivered what the ring has lost since")
+
+// showable tells whether the handler has been told of the view that its state belongs
+// to. It is once it is certain that the state is what all others have at that place.
+func (n *Node) showable(g *Group) bool {
+	r := g.restore
+	if r.shown {
+		return true
+	}
+	yes, known := r.binds(labelAt(n.proc.Site().Machine()))
+	switch {
+	case !known:
+		return false
+	case yes:
+		r.shown = true
+		return n.firstView(g)
+	case r.fresh != nil:
+		r.label = *r.fresh
+		return n.showable(g)
+	}
+	n.groups.catching = slices.DeleteFunc(n.groups.catching, func(o *Group) bool { return o == g })
+	n.restart(g, errUnbound)
+	return false
+}
+
+// operate submits an operation of this node's own accord, on the loop. One that
+// comes while the ring cannot go on waits until it can: the others would else never
+// know of it.
 func (n *Node) operate(g *Group, o groups.Op) {
-	if err := n.sendOp(context.Background(), false, o); err != nil && !n.closing.Load() {
+	if err := n.backlog.add(controlMeta, o.Append(nil), n.submits.Pending()); err != nil {
 		n.cfg.Logger.Error("an operation of a group could not be sent", "group", g.name, "operation", string(o.Kind), "error", err)
 	}
 }
@@ -275,13 +336,13 @@ func (n *Node) cannotRestore(g *Group, why error) {
 	n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
 }
 
-// firstView shows the handler the view that its state belongs to.
-func (n *Node) firstView(g *Group) {
+// firstView shows the handler the view that its state belongs to; false if there is none.
+func (n *Node) firstView(g *Group) bool {
 	r := g.restore
 	i := slices.IndexFunc(r.views, func(v GroupView) bool { return v.Num == r.label.num })
 	if i < 0 { // a donor that lies
 		n.cannotRestore(g, fmt.Errorf("engine: %w: it is labelled with view %d of the group", ErrState, r.label.num))
-		return
+		return false
 	}
 	v := r.views[i]
 	self := slices.IndexFunc(v.Members, func(m membership.Member) bool { return m.ID == n.proc.Self().ID })
@@ -289,6 +350,7 @@ func (n *Node) firstView(g *Group) {
 		v.Joined = append(slices.Clone(v.Joined), self)
 	}
 	n.show(g, v)
+	return true
 }
 
 // drain delivers from the spool what the state does not contain.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cohort/core"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/transfer"
@@ -42,6 +43,10 @@ const (
 	awaitFor  = 10 * time.Second // how long one who fetches waits for the snapshot
 	stallFor  = 10 * time.Second // a transfer that stands still for so long is given up
 	maxOffers = 1024
+
+	reachEvery = 200 * time.Millisecond // how often a donor that cannot be reached is tried
+	reachTries = 10
+
 	stateHead = 16      // bytes of a stream's hello before the group's name: joiner and serial
 	maxLabel  = 1 << 11 // bytes
 )
@@ -180,13 +185,30 @@ type label struct {
 }
 
 func (n *Node) label(t *groups.Group[*Group]) label {
-	v, m := n.view(), n.proc.Site().Machine()
-	l := label{ring: n.proc.Site().Key(), num: t.Views}
+	l := labelAt(n.proc.Site().Machine())
+	l.num = t.Views
+	return l
+}
+
+// labelAt is the label of what a machine has delivered.
+func labelAt(m *core.Machine) label {
+	v := m.View()
+	l := label{ring: v.Key()}
 	for r := range v.Members {
 		next, pos := m.Position(r)
 		l.next, l.pos = append(l.next, next), append(l.pos, uint32(pos))
 	}
 	return l
+}
+
+// covers tells whether everything that o contains of the ring's view is in l too.
+func (l *label) covers(o *label) bool {
+	for r, next := range o.next {
+		if r >= len(l.next) || l.next[r] < next || l.next[r] == next && l.pos[r] < o.pos[r] {
+			return false
+		}
+	}
+	return true
 }
 
 func (l label) append(b []byte) []byte {
@@ -280,7 +302,7 @@ type fetched struct {
 func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member, serial, self uint64) fetched {
 	hello := le.AppendUint64(nil, self)
 	hello = append(le.AppendUint64(hello, serial), g.name...)
-	conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+	conn, err := n.reach(ctx, donor, hello)
 	if err != nil {
 		return fetched{err: err}
 	}
@@ -301,6 +323,22 @@ func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member
 		_, err = io.Copy(io.Discard, r) // the end must have come, and agree
 	}
 	return fetched{label: l, err: err, own: err != nil && r.err == nil && ctx.Err() == nil}
+}
+
+// reach connects to a donor. One that does not answer may be the only one there is,
+// and busy or cut off for a moment: if it is gone, the ring's next view ends ctx.
+func (n *Node) reach(ctx context.Context, donor membership.Member, hello []byte) (net.Conn, error) {
+	for try := 1; ; try++ {
+		conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+		if err == nil || try == reachTries {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(reachEvery):
+		}
+	}
 }
 
 // watched notes how reading ended, if it failed.

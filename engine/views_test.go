@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -696,5 +697,65 @@ func TestAskWithoutTheDead(t *testing.T) {
 	}
 	if a := <-three; !errors.Is(a.err, ErrNoReply) || len(a.replies) != 2 {
 		t.Errorf("3: %d replies, %v; want 2 and ErrNoReply", len(a.replies), a.err)
+	}
+}
+
+// TestStateComesWhileBlocked: who has got the group's state while the ring could not
+// go on tells the others once it can, and gives it to others from then on.
+func TestStateComesWhileBlocked(t *testing.T) {
+	cluster := clusterOf(t)
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := ga.Send(patient(t), Total, make([]byte, 4<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { _, err := b.Join(patient(t), "ledger", &ledger{slow: 3 * time.Millisecond}); done <- err }()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	b.mu.Lock()
+	b.presence.set(place{standing: blocked, view: b.view(), rank: b.rank(), err: errBlocked})
+	b.mu.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a knows that b has the state", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		g := a.groups.table.Find("ledger")
+		return g != nil && bits.OnesCount64(g.Ready) == 2
+	})
+}
+
+// TestStateOfTheLost: what a donor had delivered, and nobody who goes on has, is no
+// state to go on with.
+func TestStateOfTheLost(t *testing.T) {
+	at := func(ring uint64, next ...uint64) label {
+		return label{ring: ring, next: next, pos: make([]uint32, len(next))}
+	}
+	for _, c := range []struct {
+		what       string
+		state      label
+		ends       []label
+		now        label
+		yes, known bool
+	}{
+		{"all of it is here", at(1, 5, 6), nil, at(1, 5, 7), true, true},
+		{"some has not come yet", at(1, 5, 6), nil, at(1, 4, 7), false, false},
+		{"part of a packet has not", label{ring: 1, next: []uint64{5}, pos: []uint32{2}}, nil, label{ring: 1, next: []uint64{5}, pos: []uint32{1}}, false, false},
+		{"it came before the view ended", at(1, 5, 6), []label{at(1, 5, 6)}, at(2, 1), true, true},
+		{"it did not", at(1, 5, 6), []label{at(1, 5, 5)}, at(2, 1), false, true},
+		{"of a view that this member was not in", at(3, 5), []label{at(1, 5)}, at(2, 9), false, true},
+		{"of fewer members than there were", at(1, 5, 6), nil, at(1, 9), false, false},
+		{"nobody's: the group begins anew", label{fresh: true}, nil, at(1, 9), true, true},
+	} {
+		r := restoring{label: c.state, ends: c.ends}
+		if yes, known := r.binds(c.now); yes != c.yes || known != c.known {
+			t.Errorf("%s: %v, known %v; want %v, %v", c.what, yes, known, c.yes, c.known)
+		}
 	}
 }

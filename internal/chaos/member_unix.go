@@ -123,7 +123,7 @@ func (m *member) take(ctx context.Context) (left bool, err error) {
 	defer cancel()
 	m.group, err = m.node.Join(join, group, h)
 	if err != nil {
-		return false, err
+		return false, unlessOut(err)
 	}
 	stop, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -139,10 +139,16 @@ func (m *member) take(ctx context.Context) (left bool, err error) {
 	leave, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = m.group.Leave(leave)
-	if errors.Is(err, engine.ErrExpelled) || errors.Is(err, engine.ErrNoQuorum) { // it cannot now, and closes its node instead
-		return false, nil
+	return err == nil, unlessOut(err)
+}
+
+// unlessOut drops an error that says that a node can neither join nor leave now. It
+// is closed instead.
+func unlessOut(err error) error {
+	if errors.Is(err, engine.ErrExpelled) || errors.Is(err, engine.ErrNoQuorum) {
+		return nil
 	}
-	return err == nil, err
+	return err
 }
 
 // watch keeps the notice board until it is time to leave.
