@@ -105,7 +105,8 @@ func (m *member) live(ctx context.Context) (err error) {
 	if err := m.node.Close(); err != nil {
 		return fmt.Errorf("closing: %w", err)
 	}
-	m.post(0)
+	m.journal.Post(Standing, Outside)
+	m.journal.Post(GroupSize, 0)
 	return nil
 }
 
