@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"math/bits"
 
@@ -252,9 +251,7 @@ func (n *Node) rejoin(g *Group) {
 	if g.again = g.restore != nil && g.restore.running; g.again {
 		return
 	}
-	if err := n.sendOp(context.Background(), false, n.joinOp(g)); err != nil {
-		n.cfg.Logger.Error("a group cannot be joined again", "group", g.name, "error", err)
-	}
+	n.operate(g, n.joinOp(g))
 }
 
 // pass goes from one view to the next.
@@ -277,7 +274,7 @@ func (n *Node) pass(c site.Change) {
 		return
 	}
 	for _, g := range n.groups.own() {
-		g.ringPasses(v)
+		g.ringPasses(c)
 	}
 	for _, s := range shifts {
 		if s.Group.Local != nil && s.Group.Local.id != 0 {
@@ -308,7 +305,7 @@ func (n *Node) shift(c site.Change, s groups.Shift[*Group], reasons []membership
 	case s.Fresh < 0 || g.state == nil:
 	case s.Fresh != n.rank():
 		n.startOver(g)
-	case g.restore != nil && !g.restore.done:
+	case g.restore != nil && !n.bound(g):
 		n.cfg.Logger.Error("all who had the group's state have failed: it begins anew", "group", g.name)
 		v.Fresh = true
 		n.orphaned(g, v)

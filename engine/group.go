@@ -182,7 +182,7 @@ func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error)
 		g.drop()
 		return nil, fmt.Errorf("joining %q: %w", name, err)
 	}
-	if err := n.sendOp(ctx, true, n.joinOp(g)); err != nil {
+	if err := n.sendOp(ctx, n.joinOp(g)); err != nil {
 		n.groups.disown(g)
 		g.drop()
 		return nil, fmt.Errorf("joining %q: %w", name, err)
@@ -205,8 +205,8 @@ func (n *Node) joinOp(g *Group) groups.Op {
 	return groups.Op{Kind: groups.Join, Name: g.name, Stateful: g.state != nil, Serial: newID()}
 }
 
-func (n *Node) sendOp(ctx context.Context, wait bool, o groups.Op) error {
-	return n.send(ctx, wait, pack(0, Total, kindControl), o.Append(nil))
+func (n *Node) sendOp(ctx context.Context, o groups.Op) error {
+	return n.send(ctx, true, controlMeta, o.Append(nil))
 }
 
 // awaitJoin waits until g is joined, or cannot be.
@@ -313,7 +313,7 @@ func (g *Group) Leave(ctx context.Context) error {
 	if g.left() || !g.leaving.CompareAndSwap(false, true) {
 		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
 	}
-	if err := n.sendOp(ctx, true, groups.Op{Kind: groups.Leave, Name: g.name}); err != nil {
+	if err := n.sendOp(ctx, groups.Op{Kind: groups.Leave, Name: g.name}); err != nil {
 		g.leaving.Store(false)
 		return err
 	}

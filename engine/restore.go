@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"cohort/groups"
 	"cohort/internal/spool"
 	"cohort/membership"
+	"cohort/site"
 )
 
 // maxSpool is how much of a group's messages is kept while its state is restored,
@@ -37,7 +39,8 @@ type restoring struct {
 	why     error          // the last one's failure
 	broken  error          // the spool's
 	fresh   *groups.Label  // nobody has a state any more
-	done    bool           // the state is restored
+	done    bool           // a state is restored
+	shown   bool           // and the handler has been told of the view that it belongs to
 	head    *groups.Record // taken from the spool, refused by the handler's queue
 	scratch []byte
 }
@@ -72,12 +75,16 @@ func (r *restoring) keepView(v GroupView) {
 	r.append(groups.Record{Mark: groups.View, At: v.Num})
 }
 
-// ringPasses notes the ring's next view.
-func (g *Group) ringPasses(v membership.View) {
-	mark := groups.Record{Mark: groups.Ring, At: v.Key()}
-	switch {
-	case g.restore != nil:
-		g.restore.append(mark)
+// ringPasses notes the ring's next view. A donor that has failed is waited for no more.
+func (g *Group) ringPasses(c site.Change) {
+	mark := groups.Record{Mark: groups.Ring, At: c.Next.Key()}
+	switch r := g.restore; {
+	case r != nil:
+		r.filter.Ended(labelAt(c.Ended))
+		r.append(mark)
+		if r.running && c.Next.Rank(r.donor) < 0 {
+			r.cancel()
+		}
 	case g.had == nil:
 	default:
 		if g.had.Skips(&mark); !g.had.Behind() {
@@ -201,6 +208,9 @@ func (n *Node) catchUp(limit int) (count int) {
 		n.catchUpQueues()
 	}
 	for _, g := range slices.Clone(n.groups.catching) {
+		if !n.showable(g) {
+			continue
+		}
 		k, empty := n.drain(g, limit-count)
 		count += k
 		if empty {
@@ -238,23 +248,64 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	case f.err == nil:
 		r.done = true
 		r.filter.Restored(f.label)
-		if n.firstView(g, f.label.Num) {
+		if !slices.Contains(n.groups.catching, g) {
 			n.groups.catching = append(n.groups.catching, g)
 		}
 	case f.own || r.spool.Bytes() > maxSpool: // no other donor can be asked for when nothing more is taken
 		n.cannotRestore(g, f.err)
 	default:
-		n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", f.err)
-		r.why = fmt.Errorf("engine: %w: %w", ErrState, f.err)
-		r.tried = append(r.tried, r.donor)
-		r.serial = newID()
-		n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+		n.restart(g, f.err)
 	}
 }
 
-// operate submits an operation of this node's own accord.
+// restart has another member give the group's state.
+func (n *Node) restart(g *Group, why error) {
+	r := g.restore
+	n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", why)
+	r.done = false
+	r.why = fmt.Errorf("engine: %w: %w", ErrState, why)
+	r.tried = append(r.tried, r.donor)
+	r.serial = newID()
+	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+var errUnbound = errors.New("its donor had delivered what the ring has lost since")
+
+// showable tells whether the handler has been told of the view that its state belongs
+// to. It is once it is certain that the state is what all others have at that place.
+func (n *Node) showable(g *Group) bool {
+	r := g.restore
+	if r.shown {
+		return true
+	}
+	yes, known := r.filter.Binds(labelAt(n.proc.Site().Machine()))
+	switch {
+	case !known:
+		return false
+	case yes:
+		r.shown = true
+		return n.firstView(g, r.filter.Num())
+	}
+	n.groups.catching = slices.DeleteFunc(n.groups.catching, func(o *Group) bool { return o == g })
+	n.restart(g, errUnbound)
+	return false
+}
+
+// bound tells whether the group has a state to go on with, though it is not up to date.
+func (n *Node) bound(g *Group) bool {
+	r := g.restore
+	if !r.done || r.shown {
+		return r.shown
+	}
+	yes, _ := r.filter.Binds(labelAt(n.proc.Site().Machine()))
+	return yes
+}
+
+// operate submits an operation of this node's own accord, on the loop. One that
+// comes while the ring cannot go on waits until it can: the others would else never
+// know of it.
 func (n *Node) operate(g *Group, o groups.Op) {
-	if err := n.sendOp(context.Background(), false, o); err != nil && !n.closing.Load() {
+	if err := n.backlog.add(controlMeta, o.Append(nil), n.submits.Pending()); err != nil {
 		n.cfg.Logger.Error("an operation of a group could not be sent", "group", g.name, "operation", string(o.Kind), "error", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cohort/core"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/transfer"
@@ -42,6 +43,10 @@ const (
 	awaitFor  = 10 * time.Second // how long one who fetches waits for the snapshot
 	stallFor  = 10 * time.Second // a transfer that stands still for so long is given up
 	maxOffers = 1024
+
+	reachEvery = 200 * time.Millisecond // how often a donor that cannot be reached is tried
+	reachTries = 10
+
 	stateHead = 16 // bytes of a stream's hello before the group's name: joiner and serial
 )
 
@@ -188,16 +193,23 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 
 // label says where in the order the group's state at this node is now.
 func (n *Node) label(t *groups.Group[*Group]) groups.Label {
-	m := n.proc.Site().Machine()
-	l := groups.Label{Ring: n.proc.Site().Key(), Num: t.Views}
-	for r := range n.view().Members {
-		l.Add(m.Position(r))
-	}
+	l := labelAt(n.proc.Site().Machine())
+	l.Num = t.Views
 	switch g := t.Local; {
 	case g.restore != nil && g.restore.done:
 		g.restore.filter.Cover(&l)
 	case g.restore == nil && g.had != nil:
 		g.had.Cover(&l)
+	}
+	return l
+}
+
+// labelAt is the label of what a machine has delivered.
+func labelAt(m *core.Machine) groups.Label {
+	v := m.View()
+	l := groups.Label{Ring: v.Key()}
+	for r := range v.Members {
+		l.Add(m.Position(r))
 	}
 	return l
 }
@@ -264,7 +276,7 @@ type fetched struct {
 func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member, serial, self uint64) fetched {
 	hello := le.AppendUint64(nil, self)
 	hello = append(le.AppendUint64(hello, serial), g.name...)
-	conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+	conn, err := n.reach(ctx, donor, hello)
 	if err != nil {
 		return fetched{err: err}
 	}
@@ -285,6 +297,22 @@ func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member
 		_, err = io.Copy(io.Discard, r) // the end must have come, and agree
 	}
 	return fetched{label: l, err: err, own: err != nil && r.err == nil && ctx.Err() == nil}
+}
+
+// reach connects to a donor. One that does not answer may be the only one there is,
+// and busy or cut off for a moment: if it is gone, the ring's next view ends ctx.
+func (n *Node) reach(ctx context.Context, donor membership.Member, hello []byte) (net.Conn, error) {
+	for try := 1; ; try++ {
+		conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+		if err == nil || try == reachTries {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(reachEvery):
+		}
+	}
 }
 
 // watched notes how reading ended, if it failed.

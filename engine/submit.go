@@ -33,6 +33,9 @@ func pack(group uint32, l Level, kind uint8) uint64 {
 	return uint64(group) | uint64(l)<<levelShift | uint64(kind)<<kindShift
 }
 
+// controlMeta is that of an operation on groups.
+var controlMeta = pack(0, Total, kindControl)
+
 func unpack(meta uint64, size int) core.Message {
 	return core.Message{
 		Group: uint32(meta), Level: Level(meta >> levelShift & 0xff), Kind: uint8(meta >> kindShift & core.MaxKind), Size: size,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -753,4 +754,35 @@ func TestAskWithoutTheDead(t *testing.T) {
 	if a := <-three; !errors.Is(a.err, ErrNoReply) || len(a.replies) != 2 {
 		t.Errorf("3: %d replies, %v; want 2 and ErrNoReply", len(a.replies), a.err)
 	}
+}
+
+// TestStateComesWhileBlocked: who has got the group's state while the ring could not
+// go on tells the others once it can, and gives it to others from then on.
+func TestStateComesWhileBlocked(t *testing.T) {
+	cluster := clusterOf(t)
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := ga.Send(patient(t), Total, make([]byte, 4<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { _, err := b.Join(patient(t), "ledger", &ledger{slow: 3 * time.Millisecond}); done <- err }()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	b.mu.Lock()
+	b.presence.set(place{standing: blocked, view: b.view(), rank: b.rank(), err: errBlocked})
+	b.mu.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a knows that b has the state", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		g := a.roster.Table.Find("ledger")
+		return g != nil && bits.OnesCount64(g.Ready) == 2
+	})
 }

@@ -59,6 +59,16 @@ func ParseLabel(b []byte) (l Label, err error) {
 	return l, nil
 }
 
+// covers tells whether everything that o contains of the ring's view is in l too.
+func (l *Label) covers(o *Label) bool {
+	for r, next := range o.Next {
+		if r >= len(l.Next) || l.Next[r] < next || l.Next[r] == next && l.Pos[r] < o.Pos[r] {
+			return false
+		}
+	}
+	return true
+}
+
 // has tells whether the state contains a message of the member with this rank.
 func (l *Label) has(sender int, packet uint64, pos int) bool {
 	if sender >= len(l.Next) {
@@ -131,7 +141,8 @@ func ParseRecord(a, b uint64, p []byte) (Record, error) {
 type Filter struct {
 	ring   uint64 // key of the ring's view that the next record belongs to
 	label  Label
-	passed bool // the records are read past the label's view of the ring
+	ends   []Label // of the ring's views that have ended meanwhile: all that there is of them
+	passed bool    // the records are read past the label's view of the ring
 }
 
 // NewFilter returns the filter of records that begin in the ring's view with this key.
@@ -139,6 +150,30 @@ func NewFilter(ring uint64) Filter { return Filter{ring: ring} }
 
 // Restored notes the label of the state. It comes before the first Skips.
 func (f *Filter) Restored(l Label) { f.label = l }
+
+// Num returns the number of the group's view that the restored state belongs to.
+func (f *Filter) Num() uint64 { return f.label.Num }
+
+// Ended notes all that there is of a view of the ring, which has ended.
+func (f *Filter) Ended(all Label) { f.ends = append(f.ends, all) }
+
+// Binds tells whether all that the restored state contains is delivered, or to be
+// delivered, at every member that goes on; now is what this one has delivered. A donor
+// may have delivered what no other survivor has, and failed then: what it has given is
+// worth nothing. That is known when this member has delivered as much, or the ring's
+// view has ended; until then, known is false.
+func (f *Filter) Binds(now Label) (yes, known bool) {
+	if f.label.Fresh {
+		return true, true
+	}
+	for i := range f.ends {
+		if f.ends[i].Ring == f.label.Ring {
+			return f.ends[i].covers(&f.label), true
+		}
+	}
+	yes = now.Ring == f.label.Ring && now.covers(&f.label)
+	return yes, yes || now.Ring != f.label.Ring
+}
 
 // Behind tells whether messages may still come that the state contains: its donor may
 // have delivered what this member has yet to, such as a safe message. So the filter

@@ -274,7 +274,7 @@ func TestTable(t *testing.T) {
 }
 
 // TestNoStateIsBegunBesideOneUnderWay: the only one that had the state leaves while
-// it gives it to another. A third does not take its own for the group's.
+// it gives it to another: that is who has it then, and gives it to a third.
 func TestNoStateIsBegunBesideOneUnderWay(t *testing.T) {
 	table := New[int](viewOf(1, 1, 2, 3))
 	join := Op{Kind: Join, Name: "g", Stateful: true}
@@ -285,8 +285,8 @@ func TestNoStateIsBegunBesideOneUnderWay(t *testing.T) {
 		t.Fatalf("second: %+v", e)
 	}
 	table.Apply(0, Op{Kind: Leave, Name: "g"})
-	if e := table.Apply(2, join); e.Fresh || e.Donor != -1 || !e.Done {
-		t.Errorf("third, while nobody has the state: %+v", e)
+	if e := table.Apply(2, join); e.Fresh || e.Donor != 1 || !e.Done {
+		t.Errorf("third, while the state is under way: %+v", e)
 	}
 	table.Apply(1, Op{Kind: Ready, Name: "g"})
 	if e := table.Apply(2, Op{Kind: Restart, Name: "g"}); e.Donor != 1 {

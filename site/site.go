@@ -45,6 +45,7 @@ type Change struct {
 	Blocked   bool                   // too few members are left to go on; there is no Next yet
 	Out       bool                   // this member is not in Next, or the ring has gone on without it
 	Stats     core.Stats             // what the machine of Old counted, where it has ended
+	Ended     *core.Machine          // and that machine, to ask how far its streams were delivered; valid during Sink.View
 	Why       membership.Reason      // Out: Left or Merged, and all of Old has been delivered; else it was expelled, 0 if it is not known why
 }
 
@@ -311,7 +312,7 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 func (s *Site) end(now int64, sink Sink, p membership.Proposal) {
 	s.collect()
 	c := Change{Old: s.view, Next: p.Next, Gone: p.Gone, Out: p.Next.Rank(s.self) < 0}
-	c.Stats = s.machine.Stats()
+	c.Stats, c.Ended = s.machine.Stats(), s.machine
 	c.Discarded = c.Stats.Discarded
 	s.dropPrevious()
 	if !s.lost {

@@ -101,6 +101,12 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Signal sends the process a signal.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Failure says how the process has ended, if not well. It is for after Ended.
+func (p *Process) Failure() error { return p.err }
+
 // Ask sends a request and waits for the answer. Only one goroutine may ask.
 func (p *Process) Ask(ctx context.Context, q member.Request) (r member.Reply, err error) {
 	if err := p.Call(ctx, string(q.Op), q, &r); err != nil {
