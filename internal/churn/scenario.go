@@ -145,6 +145,9 @@ func Generate(seed uint64) Scenario {
 	s.Ops = append(s.Ops, d.workload(s)...)
 	d.beginning(&s)
 	d.inGroups(&s)
+	if d.chance(12) {
+		d.duel(&s)
+	}
 	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 	return s
 }
@@ -191,6 +194,19 @@ func (d dice) beginning(s *Scenario) {
 		s.Ops[i].At = max(0, s.Ops[i].At+s.Formed)
 	}
 	s.Calm += s.Formed
+}
+
+// duel has a leader stop in the middle of a flush and come back just when another has
+// begun to lead: both then have the members' answers to what they ask.
+func (d dice) duel(s *Scenario) {
+	s.Members = 3 + d.IntN(3)
+	s.Expect, s.Jitter = s.Members, 0
+	s.Timeout, s.Delay = 10*milli, 200*micro+d.Int64N(800*micro)
+	s.Calm = max(s.Calm, s.Formed+8*s.Timeout)
+	s.Ops = slices.DeleteFunc(s.Ops, func(o Op) bool { return o.Kind != Send })
+	at := s.Formed + s.Timeout + d.Int64N(s.Timeout)
+	s.Ops = append(s.Ops, Op{At: at, Kind: pick(d, []Kind{Crash, Leave}), Who: s.Members - 1},
+		Op{At: at + d.Int64N(4*s.Delay), Kind: pick(d, []Kind{Stall, Cut}), Side: 1, For: s.Timeout*3/4 + d.Int64N(s.Timeout/4+8*s.Delay)})
 }
 
 // inGroups has messages go to groups, and processes in and out of the second one.
