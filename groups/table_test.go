@@ -32,7 +32,7 @@ func (s set) keep(in set) { maps.DeleteFunc(s, func(id uint64, _ bool) bool { re
 type naive struct {
 	id, views              uint64
 	members, stateful, has set
-	left                   bool // all who had the state have left, and some were getting it
+	left                   bool // who alone had the state has given it up
 }
 
 // world is a ring's groups told twice, and by the model.
@@ -112,16 +112,19 @@ func (w *world) model(from uint64, o Op) Effect[int] {
 		}
 	case Leave:
 		g.views++
-		g.left = g.left || len(g.has) == 1 && g.has[from]
 		delete(g.members, from)
 		w.settle(g)
+		if len(g.has) == 0 && len(g.stateful) > 0 {
+			g.has[w.ids[w.oldest(g.stateful)]], g.left = true, false
+		}
 	case Ready:
 		if g.stateful[from] {
 			g.has[from], g.left = true, false
 		}
 	case Restart:
+		g.left = g.left || len(g.has) == 1 && g.has[from]
+		delete(g.has, from)
 		can := maps.Clone(g.has)
-		delete(can, from)
 		for _, id := range o.Tried {
 			delete(can, id)
 		}
@@ -239,7 +242,7 @@ func (w *world) check(t *rapid.T) {
 		case g.Members != w.ranks(m.members) || g.Stateful != w.ranks(m.stateful) || g.Ready != w.ranks(m.has):
 			t.Fatalf("%+v, want %+v", g, m)
 		case g.Ready == 0 && g.Stateful != 0 && !m.left:
-			t.Fatalf("%+v: nobody has the state, though nobody who had it has left", g)
+			t.Fatalf("%+v: nobody has the state, though nobody has given it up", g)
 		}
 		for i, r := 0, g.Members; r != 0; i, r = i+1, r&(r-1) {
 			if got := g.Rank(bits.TrailingZeros64(r)); got != i {
