@@ -185,6 +185,10 @@ func (r *Roster[L]) Ask(now int64) (posts []Post, err error) {
 		r.early = nil
 		return nil, r.take(e.Blob)
 	}
+	if len(r.view.Members) == 1 { // all who had it have failed, and nobody is left to ask
+		r.use(New[L](r.view), 0)
+		return nil, nil
+	}
 	if now-r.asked < askEvery {
 		return nil, nil
 	}
