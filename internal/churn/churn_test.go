@@ -73,6 +73,7 @@ var failed = map[uint64]string{
 	4843: "a group began anew at one member, while another had just got its old state",
 	6242: "the only member that had a group's state left while another was getting it, and a third began the group anew",
 
+	309601: "one who joined was left alone before it had the table of groups, and waited for it for ever",
 	200743: "who was in the view already, and did not know it, was invited into one in which it was twice",
 }
 
