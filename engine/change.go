@@ -34,7 +34,7 @@ func (n *Node) submitting(payload []byte) {
 	}
 	n.groups.bind(g)
 	if g.state != nil {
-		g.restore, g.had = newRestoring(o.Serial, n.proc.Site().Key()), nil
+		g.restore = newRestoring(o.Serial, n.proc.Site().Key())
 		if t := n.roster.Table.Find(o.Name); t != nil {
 			t.Local = g
 		}

@@ -85,12 +85,11 @@ type Group struct {
 	unwanted atomic.Bool              // by its Join, and nobody has told the ring yet
 
 	// The holder of Node.mu's:
-	id      uint32         // number in the ring; 0: not in the group now
-	view    GroupView      // the last that the handler was told of
-	restore *restoring     // being brought up to the group's state
-	had     *groups.Filter // what that contains of messages that have yet to come; nil: nothing
-	again   bool           // join again once the restore that was cut short has ended
-	why     error          // its state cannot be restored
+	id      uint32     // number in the ring; 0: not in the group now
+	view    GroupView  // the last that the handler was told of
+	restore *restoring // being brought up to the group's state
+	again   bool       // join again once the restore that was cut short has ended
+	why     error      // its state cannot be restored
 }
 
 // MaxGroupName bounds a group's name, bytes.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"cohort/core"
-	"cohort/groups"
 	"cohort/membership"
 )
 
@@ -94,9 +93,6 @@ func (n *Node) deliver(d *core.Delivery) bool {
 	}
 	if g.why != nil || t.Members>>d.Sender&1 == 0 {
 		return true // it has no state, and is being left; or the sender is broken
-	}
-	if g.had != nil && g.had.Skips(&groups.Record{At: d.Packet, Pos: d.Pos, Rank: d.Sender}) {
-		return true
 	}
 	return n.hand(g, t.Rank(d.Sender), d.Level, d.Kind, d.Payload, d)
 }

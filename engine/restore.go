@@ -77,19 +77,14 @@ func (r *restoring) keepView(v GroupView) {
 
 // ringPasses notes the ring's next view. A donor that has failed is waited for no more.
 func (g *Group) ringPasses(c site.Change) {
-	mark := groups.Record{Mark: groups.Ring, At: c.Next.Key()}
-	switch r := g.restore; {
-	case r != nil:
-		r.filter.Ended(labelAt(c.Ended))
-		r.append(mark)
-		if r.running && c.Next.Rank(r.donor) < 0 {
-			r.cancel()
-		}
-	case g.had == nil:
-	default:
-		if g.had.Skips(&mark); !g.had.Behind() {
-			g.had = nil
-		}
+	r := g.restore
+	if r == nil {
+		return
+	}
+	r.filter.Ended(labelAt(c.Ended))
+	r.append(groups.Record{Mark: groups.Ring, At: c.Next.Key()})
+	if r.running && c.Next.Rank(r.donor) < 0 {
+		r.cancel()
 	}
 }
 
@@ -119,7 +114,7 @@ func (n *Node) startOver(g *Group) {
 		return
 	}
 	g.endRestore()
-	g.restore, g.had = newRestoring(newID(), n.proc.Site().Key()), nil
+	g.restore = newRestoring(newID(), n.proc.Site().Key())
 	g.restore.keepView(n.groupView(n.roster.Table.Get(g.id)))
 	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
@@ -175,7 +170,6 @@ func (g *Group) fetchFrom(donor int, v membership.View, t *groups.Group[*Group])
 // cutShort ends a restore of which nothing is wanted any more.
 func (g *Group) cutShort() {
 	r := g.restore
-	g.had = nil
 	switch {
 	case r == nil:
 	case r.running:
@@ -376,9 +370,6 @@ func (n *Node) upToDate(g *Group) {
 	if r.broken != nil {
 		n.cannotRestore(g, r.broken)
 		return
-	}
-	if r.filter.Behind() {
-		g.had = &r.filter
 	}
 	g.endRestore()
 	n.operate(g, groups.Op{Kind: groups.Ready, Name: g.name})

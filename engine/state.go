@@ -195,11 +195,8 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 func (n *Node) label(t *groups.Group[*Group]) groups.Label {
 	l := labelAt(n.proc.Site().Machine())
 	l.Num = t.Views
-	switch g := t.Local; {
-	case g.restore != nil && g.restore.done:
-		g.restore.filter.Cover(&l)
-	case g.restore == nil && g.had != nil:
-		g.had.Cover(&l)
+	if r := t.Local.restore; r != nil && r.done {
+		r.filter.Cover(&l)
 	}
 	return l
 }

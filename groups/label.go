@@ -175,11 +175,6 @@ func (f *Filter) Binds(now Label) (yes, known bool) {
 	return yes, yes || now.Ring != f.label.Ring
 }
 
-// Behind tells whether messages may still come that the state contains: its donor may
-// have delivered what this member has yet to, such as a safe message. So the filter
-// is needed until the ring's view has passed, though all that was kept is delivered.
-func (f *Filter) Behind() bool { return !f.passed }
-
 // Cover adds to the label of this member's own state what that contains and this
 // member has not delivered yet.
 func (f *Filter) Cover(l *Label) {

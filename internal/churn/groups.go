@@ -32,9 +32,8 @@ type local struct {
 	id      uint32 // in the table; 0: not a member now
 	members []uint64
 	restore *restore
-	had     *groups.Filter // see package engine
-	again   bool           // join again once the restore that was cut short has ended
-	lost    bool           // it has no state, and is being left
+	again   bool // join again once the restore that was cut short has ended
+	lost    bool // it has no state, and is being left
 	state   state
 }
 
@@ -52,6 +51,7 @@ type restore struct {
 	tried   []uint64
 	fresh   *groups.Label
 	done    bool
+	got     state // once done
 }
 
 // fetch is a state under way. Only its first end counts.
@@ -159,7 +159,7 @@ func (p *node) submitting(m *message) {
 		return
 	}
 	if g := p.joined[m.op.Name]; g != nil {
-		g.had, g.restore = nil, &restore{serial: m.op.Serial, filter: groups.NewFilter(p.proc.Site().Key())}
+		g.restore = &restore{serial: m.op.Serial, filter: groups.NewFilter(p.proc.Site().Key())}
 		if t := p.roster.Table.Find(g.name); t != nil {
 			t.Local = g
 		}
@@ -196,8 +196,7 @@ func (p *node) dispatch(d *core.Delivery, m *message) {
 		g.restore.kept = append(g.restore.kept, groups.Record{
 			At: d.Packet, Pos: d.Pos, Rank: d.Sender, Sender: p.in.Members[d.Sender].ID, Payload: append([]byte(nil), d.Payload[:headSize]...),
 		})
-	case t.Members>>d.Sender&1 == 0 || g.lost:
-	case g.had == nil || !g.had.Skips(&groups.Record{At: d.Packet, Pos: d.Pos, Rank: d.Sender}):
+	case t.Members>>d.Sender&1 != 0 && !g.lost:
 		g.state.add(m)
 	}
 }
@@ -285,18 +284,12 @@ func (p *node) tell(t *groups.Group[*local]) {
 // offer takes a snapshot for a joiner, at this place in the order.
 func (p *node) offer(t *groups.Group[*local], key offerKey) {
 	o := p.offerOf(key)
-	o.label = groups.Label{Ring: p.proc.Site().Key(), Num: t.Views}
-	for r := range p.in.Members {
-		o.label.Add(p.proc.Site().Machine().Position(r))
-	}
-	r := t.Local.restore
-	switch had := t.Local.had; {
-	case r != nil && r.done:
-		r.filter.Cover(&o.label)
-	case r == nil && had != nil:
-		had.Cover(&o.label)
-	}
-	if r != nil {
+	o.label = labelAt(p.proc.Site().Machine())
+	o.label.Num = t.Views
+	if r := t.Local.restore; r != nil {
+		if r.done {
+			r.filter.Cover(&o.label)
+		}
 		r.offers = append(r.offers, o)
 		r.kept = append(r.kept, groups.Record{Mark: groups.Offer, At: uint64(len(r.offers) - 1)})
 		return

@@ -151,6 +151,7 @@ func (p *node) turn() {
 		p.transmit()
 		before := p.in
 		n := p.proc.Deliver(w.now, p, 64)
+		p.showGroups()
 		p.transmit()
 		if p.proc.Out() {
 			if p.away(); p.dead {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"cohort/core"
 	"cohort/groups"
 	"cohort/site"
 )
@@ -119,29 +120,70 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 		s, l, ok = newState(), *r.fresh, true
 	}
 	if !ok {
-		p.w.say("%v does not get the state of %s", p, g.name)
-		p.w.res.Refetched++
-		p.w.made++
-		r.tried, r.serial = append(r.tried, r.donor), p.w.made
-		p.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+		p.restart(g)
 		return
 	}
 	p.w.res.Restored++
-	r.done = true
+	r.done, r.got = true, s.clone()
 	r.filter.Restored(l)
-	views := 0
+}
+
+// showGroups goes on with the groups that have got a state, once it is certain that
+// it is what all others have at that place.
+func (p *node) showGroups() {
+	if p.in == nil || p.proc.Site() == nil {
+		return
+	}
+	for _, g := range p.locals() {
+		r := g.restore
+		if r == nil || !r.done {
+			continue
+		}
+		switch yes, known := r.filter.Binds(labelAt(p.proc.Site().Machine())); {
+		case yes:
+			p.show(g)
+		case known:
+			r.done = false
+			p.restart(g)
+		}
+	}
+}
+
+// restart has another member give the state.
+func (p *node) restart(g *local) {
+	r := g.restore
+	p.w.say("%v does not get the state of %s", p, g.name)
+	p.w.res.Refetched++
+	p.w.made++
+	r.tried, r.serial = append(r.tried, r.donor), p.w.made
+	p.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+// show begins with the view that the state belongs to.
+func (p *node) show(g *local) {
+	r, views := g.restore, 0
 	for _, k := range r.kept {
 		if k.Mark != groups.View {
 			continue
 		}
-		if k.At == l.Num {
+		if k.At == r.filter.Num() {
 			g.members = r.views[views]
-			p.drain(g, s.clone())
+			p.drain(g, r.got)
 			return
 		}
 		views++
 	}
-	p.w.h.fail("StateTransfer", "%v got a state of view %d of %s, of which it does not know", p, l.Num, g.name)
+	p.w.h.fail("StateTransfer", "%v has got a state of %s of view %d of it, which it has not seen", p, g.name, r.filter.Num())
+}
+
+// labelAt is the label of what a machine has delivered.
+func labelAt(m *core.Machine) groups.Label {
+	v := m.View()
+	l := groups.Label{Ring: v.Key()}
+	for r := range v.Members {
+		l.Add(m.Position(r))
+	}
+	return l
 }
 
 // drain delivers what was kept and the state does not contain.
@@ -168,9 +210,7 @@ func (p *node) drain(g *local, s state) {
 	}
 	p.w.say("%v is up to the state of %s: %d records were kept, %d messages among them were in the state", p, g.name, len(r.kept), skipped)
 	p.w.res.Skipped += skipped
-	if g.restore = nil; r.filter.Behind() {
-		g.had = &r.filter
-	}
+	g.restore = nil
 	p.operate(groups.Op{Kind: groups.Ready, Name: g.name})
 }
 
@@ -183,7 +223,6 @@ func (p *node) cannotRestore(g *local) {
 
 // cutShort ends a restore of which nothing is wanted any more.
 func (p *node) cutShort(g *local) {
-	g.had = nil
 	switch r := g.restore; {
 	case r == nil:
 	case r.running != nil:
@@ -241,7 +280,7 @@ func (p *node) passGroups(c site.Change) {
 		return
 	}
 	for _, g := range p.locals() {
-		g.ringPasses(c.Next.Key())
+		g.ringPasses(c)
 	}
 	for _, s := range shifts {
 		g := s.Group.Local
@@ -252,12 +291,18 @@ func (p *node) passGroups(c site.Change) {
 		case s.Fresh < 0:
 		case s.Fresh != p.rank():
 			p.startOver(g)
-		case g.restore != nil && !g.restore.done:
+		case g.restore != nil && !p.bound(g):
 			p.orphaned(g, s.Group.Views)
 		}
 		p.tell(s.Group)
 	}
 	p.mail(p.roster.Welcome(), nil)
+}
+
+// bound tells whether the group has a state to go on with, though it is not up to date.
+func (p *node) bound(g *local) bool {
+	yes, _ := g.restore.filter.Binds(labelAt(p.proc.Site().Machine()))
+	return g.restore.done && yes
 }
 
 // startOver has the state come from another member, whatever p has got, or is
@@ -270,22 +315,21 @@ func (p *node) startOver(g *local) {
 		return
 	}
 	p.w.made++
-	g.had, g.restore = nil, &restore{serial: p.w.made, filter: groups.NewFilter(p.proc.Site().Key())}
+	g.restore = &restore{serial: p.w.made, filter: groups.NewFilter(p.proc.Site().Key())}
 	p.tell(p.roster.Table.Get(g.id))
 	p.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
 
-// ringPasses notes the key of the ring's next view.
-func (g *local) ringPasses(key uint64) {
-	mark := groups.Record{Mark: groups.Ring, At: key}
-	switch {
-	case g.restore != nil:
-		g.restore.kept = append(g.restore.kept, mark)
-	case g.had == nil:
-	default:
-		if g.had.Skips(&mark); !g.had.Behind() {
-			g.had = nil
-		}
+// ringPasses notes the ring's next view. A donor that has failed is waited for no more.
+func (g *local) ringPasses(c site.Change) {
+	r := g.restore
+	if r == nil {
+		return
+	}
+	r.filter.Ended(labelAt(c.Ended))
+	r.kept = append(r.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
+	if r.running != nil && c.Next.Rank(r.donor) < 0 {
+		r.running.end(state{}, groups.Label{}, false)
 	}
 }
 
