@@ -51,6 +51,7 @@ func (n *Node) control(d *core.Delivery) {
 
 // apply carries out an operation of the member with this rank.
 func (n *Node) apply(sender int, o groups.Op) {
+	n.recent = nil
 	own := sender == n.rank()
 	e := n.roster.Table.Apply(sender, o)
 	if !e.Done {
@@ -197,6 +198,7 @@ func (s *sink) Deliver(d *core.Delivery) bool { return (*Node)(s).deliver(d) }
 // View takes a change of the ring's view.
 func (s *sink) View(c site.Change) {
 	n := (*Node)(s)
+	n.recent = nil
 	switch {
 	case c.Blocked:
 		n.block()

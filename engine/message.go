@@ -83,11 +83,17 @@ func (n *Node) deliver(d *core.Delivery) bool {
 		n.reply(d)
 		return true
 	}
-	t := n.roster.Table.Get(d.Group)
-	if t == nil || t.Local == nil {
-		return true
+	t := n.recent // most messages are for the same group as the one before
+	if t == nil || t.ID != d.Group {
+		if t = n.roster.Table.Get(d.Group); t == nil {
+			return true
+		}
+		n.recent = t
 	}
 	g := t.Local
+	if g == nil {
+		return true
+	}
 	if g.restore != nil {
 		return g.restore.keep(n, d)
 	}

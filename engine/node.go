@@ -14,6 +14,7 @@ import (
 	"cohort/control"
 	"cohort/core"
 	"cohort/groups"
+	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/membership"
 	"cohort/process"
@@ -49,6 +50,7 @@ type Node struct {
 	roster  *groups.Roster[*Group]
 	fence   bool // a group has changed since this node last sent; see Node.fetch
 	message Message
+	recent  *groups.Group[*Group] // that the last message was for; nil where groups may have changed since
 	busy    load
 	letters []control.Event
 	trouble error // why a connection ended last
