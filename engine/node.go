@@ -14,7 +14,6 @@ import (
 	"cohort/control"
 	"cohort/core"
 	"cohort/groups"
-	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/membership"
 	"cohort/process"
