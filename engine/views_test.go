@@ -46,6 +46,13 @@ func die(n *Node) {
 	_ = n.Close()
 }
 
+// byAge has the oldest come first: of two the older goes on, so a test of what blocks
+// keeps the youngest.
+func byAge(nodes []*Node) []*Node {
+	slices.SortFunc(nodes, func(a, b *Node) int { return a.Rank() - b.Rank() })
+	return nodes
+}
+
 func clusterOf(t testing.TB) string { return fmt.Sprintf("%s-%x", t.Name(), rand.Uint64()) }
 
 // TestOthersJoin: a node that hears nobody forms a view alone, and others join it.
@@ -151,7 +158,7 @@ func TestCrashIsSeenByAll(t *testing.T) {
 
 // TestMinorityBlocks: it is told so at once, delivers nothing, and its senders too.
 func TestMinorityBlocks(t *testing.T) {
-	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = 200 * time.Millisecond })
+	nodes := byAge(openRing(t, 3, func(_ int, c *Config) { c.Timeout = 200 * time.Millisecond }))
 	line := &timeline{}
 	groups := joinAll(t, nodes, "minority", func(i int) Handler {
 		if i == 2 {
@@ -182,7 +189,7 @@ func TestMinorityBlocks(t *testing.T) {
 
 // TestBlockedSenders: who waits for room when the ring stops is told.
 func TestBlockedSenders(t *testing.T) {
-	nodes := openRing(t, 3, func(_ int, c *Config) { c.SubmitRing, c.Timeout = 1<<16, 500*time.Millisecond })
+	nodes := byAge(openRing(t, 3, func(_ int, c *Config) { c.SubmitRing, c.Timeout = 1<<16, 500*time.Millisecond }))
 	b := newBlocker(t)
 	groups := joinAll(t, nodes, "waiting", func(i int) Handler {
 		return Queued(HandlerFunc(func(*Message) {
@@ -196,7 +203,7 @@ func TestBlockedSenders(t *testing.T) {
 	for _, size := range []int{1000, 100_000} {
 		go func() {
 			for {
-				if err := groups[0].Send(context.Background(), FIFO, make([]byte, size)); err != nil {
+				if err := groups[2].Send(context.Background(), FIFO, make([]byte, size)); err != nil {
 					errs <- err
 					return
 				}
@@ -206,8 +213,8 @@ func TestBlockedSenders(t *testing.T) {
 	}
 	steadily(t, "senders", sent.Load)
 	b.resume() // the dying node's Close waits for its queue
+	go die(nodes[0])
 	go die(nodes[1])
-	go die(nodes[2])
 	for range cap(errs) {
 		select {
 		case err := <-errs:
