@@ -81,7 +81,7 @@ func (g *Group) ringPasses(c site.Change) {
 	if r == nil {
 		return
 	}
-	r.filter.Ended(labelAt(c.Ended))
+	r.filter.Ended(groups.LabelAt(c.Ended))
 	r.append(groups.Record{Mark: groups.Ring, At: c.Next.Key()})
 	if r.running && c.Next.Rank(r.donor) < 0 {
 		r.cancel()
@@ -272,7 +272,7 @@ func (n *Node) showable(g *Group) bool {
 	if r.shown {
 		return true
 	}
-	yes, known := r.filter.Binds(labelAt(n.proc.Site().Machine()))
+	yes, known := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine()))
 	switch {
 	case !known:
 		return false
@@ -291,7 +291,7 @@ func (n *Node) bound(g *Group) bool {
 	if !r.done || r.shown {
 		return r.shown
 	}
-	yes, _ := r.filter.Binds(labelAt(n.proc.Site().Machine()))
+	yes, _ := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine()))
 	return yes
 }
 

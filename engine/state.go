@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"cohort/core"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/transfer"
@@ -193,20 +192,10 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 
 // label says where in the order the group's state at this node is now.
 func (n *Node) label(t *groups.Group[*Group]) groups.Label {
-	l := labelAt(n.proc.Site().Machine())
+	l := groups.LabelAt(n.proc.Site().Machine())
 	l.Num = t.Views
 	if r := t.Local.restore; r != nil && r.done {
 		r.filter.Cover(&l)
-	}
-	return l
-}
-
-// labelAt is the label of what a machine has delivered.
-func labelAt(m *core.Machine) groups.Label {
-	v := m.View()
-	l := groups.Label{Ring: v.Key()}
-	for r := range v.Members {
-		l.Add(m.Position(r))
 	}
 	return l
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"cohort/core"
 	"cohort/membership"
 	"cohort/order"
 )
@@ -21,6 +22,16 @@ type Label struct {
 	Fresh bool     // not a state's: the group begins anew with that view
 	Next  []uint64 // by rank in the ring: the state contains all packets before this one,
 	Pos   []uint32 // and of this one what lies before; see core.Machine.Position
+}
+
+// LabelAt returns the label of what a machine has delivered.
+func LabelAt(m *core.Machine) Label {
+	v := m.View()
+	l := Label{Ring: v.Key()}
+	for r := range v.Members {
+		l.Add(m.Position(r))
+	}
+	return l
 }
 
 // Add notes how much of the stream of the next rank has been delivered.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"cohort/core"
 	"cohort/groups"
 	"cohort/site"
 )
@@ -139,7 +138,7 @@ func (p *node) showGroups() {
 		if r == nil || !r.done {
 			continue
 		}
-		switch yes, known := r.filter.Binds(labelAt(p.proc.Site().Machine())); {
+		switch yes, known := r.filter.Binds(groups.LabelAt(p.proc.Site().Machine())); {
 		case yes:
 			p.show(g)
 		case known:
@@ -174,16 +173,6 @@ func (p *node) show(g *local) {
 		views++
 	}
 	p.w.h.fail("StateTransfer", "%v has got a state of %s of view %d of it, which it has not seen", p, g.name, r.filter.Num())
-}
-
-// labelAt is the label of what a machine has delivered.
-func labelAt(m *core.Machine) groups.Label {
-	v := m.View()
-	l := groups.Label{Ring: v.Key()}
-	for r := range v.Members {
-		l.Add(m.Position(r))
-	}
-	return l
 }
 
 // drain delivers what was kept and the state does not contain.
@@ -301,7 +290,7 @@ func (p *node) passGroups(c site.Change) {
 
 // bound tells whether the group has a state to go on with, though it is not up to date.
 func (p *node) bound(g *local) bool {
-	yes, _ := g.restore.filter.Binds(labelAt(p.proc.Site().Machine()))
+	yes, _ := g.restore.filter.Binds(groups.LabelAt(p.proc.Site().Machine()))
 	return g.restore.done && yes
 }
 
@@ -326,7 +315,7 @@ func (g *local) ringPasses(c site.Change) {
 	if r == nil {
 		return
 	}
-	r.filter.Ended(labelAt(c.Ended))
+	r.filter.Ended(groups.LabelAt(c.Ended))
 	r.kept = append(r.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
 	if r.running != nil && c.Next.Rank(r.donor) < 0 {
 		r.running.end(state{}, groups.Label{}, false)
