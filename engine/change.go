@@ -67,7 +67,7 @@ func (n *Node) apply(sender int, o groups.Op) {
 		n.leaves(t, sender, own)
 	case groups.Restart:
 		if own && t.Local != nil {
-			t.Local.fetchFrom(e.Donor, n.view(), t)
+			t.Local.fetchFrom(e.Donor, n.view())
 		}
 	}
 	if e.Donor == n.rank() && t.Local != nil && t.Local.state != nil {
@@ -97,7 +97,7 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	v.Fresh = own && e.Fresh
 	if own && g.state != nil && !e.Fresh {
 		g.restore.keepView(v)
-		g.fetchFrom(e.Donor, n.view(), t)
+		g.fetchFrom(e.Donor, n.view())
 		return
 	}
 	if own {

@@ -143,7 +143,7 @@ func (r *restoring) next() *groups.Record {
 }
 
 // fetchFrom fetches the state from the member with this rank.
-func (g *Group) fetchFrom(donor int, v membership.View, t *groups.Group[*Group]) {
+func (g *Group) fetchFrom(donor int, v membership.View) {
 	n, r := g.node, g.restore
 	if r == nil || r.running || r.fresh != nil {
 		return
