@@ -25,6 +25,7 @@ type runCmd struct {
 	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
+	Loss     float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
 
 	planned run.Plan
@@ -55,6 +56,7 @@ const (
 	minMTU      = 576 // what every IPv4 host must take; many members need more
 	maxMTU      = 65535
 	netnsMTU    = 1500
+	maxLoss     = 0.5
 )
 
 // prepare turns flags into a plan. The error names the first flag that is wrong.
@@ -123,6 +125,8 @@ func (c *runCmd) check() error {
 		return fmt.Errorf("--duration: %v: want at least %v", c.Duration, minDuration)
 	case !(c.Load > 0):
 		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
+	case !(c.Loss >= 0 && c.Loss <= maxLoss):
+		return fmt.Errorf("--loss: %v: want 0 to %v", c.Loss, maxLoss)
 	case c.MTU != 0:
 		least := max(minMTU, wire.MinSegment(c.Members)+udpOverhead)
 		return flag("mtu", between(c.MTU, least, maxMTU, "bytes"))

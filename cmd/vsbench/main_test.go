@@ -55,6 +55,8 @@ func TestWrongFlags(t *testing.T) {
 		{"--mtu 575", "--mtu: 575: want 576 to 65535 bytes"},
 		{"--mtu 576 --members 64", "--mtu: 576: want"},
 		{"--network netns --mtu 70000", "--mtu: 70000: want"},
+		{"--loss 1", "--loss: 1: want 0 to 0.5"},
+		{"--loss NaN", "--loss: NaN: want 0 to 0.5"},
 		{"--bogus", "unknown flag --bogus"},
 		{"ran", "ran"},
 		{"failover --faults kill-everybody", `--faults: "kill-everybody": want kill-leader, kill-member,`},
@@ -85,7 +87,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--loss", "--json"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
@@ -171,6 +173,20 @@ func TestJSONOnStandardOutput(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "x fbcast") {
 		t.Errorf("no table on standard error:\n%s", stderr)
+	}
+}
+
+func TestLossIsRepairedAndTold(t *testing.T) {
+	status, stdout, stderr := vsbench("run", "--levels=abcast", "--sizes=1024", "--senders=all", "--duration=200ms", "--loss=0.05", "--json=-")
+	if status != exitOK {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	d := parse(t, []byte(stdout))
+	if r := d.Rows[0]; r["verified"] != true || r["retransmitted_packets"].(float64) == 0 || d.Settings["loss"] != 0.05 {
+		t.Errorf("settings %v, row %v: want losses that were repaired", d.Settings, r)
+	}
+	if !strings.Contains(stderr, "each member losing 5 % of the packets") {
+		t.Errorf("the table does not tell of the loss:\n%s", stderr)
 	}
 }
 

@@ -56,7 +56,7 @@ func (m *media) openRaw(o member.Open, sink member.Sink) error {
 	if err != nil {
 		return fmt.Errorf("raw group: %w", err)
 	}
-	cfg := iomulticast.Config{Interface: o.Interface, Group: group, Segment: o.Segment}
+	cfg := iomulticast.Config{Interface: o.Interface, Group: group, Segment: o.Segment, Faults: faults(o)}
 	if m.raw, err = raw.Open(cfg, uint32(xxhash.Sum64String(o.Cluster)), sink); err != nil {
 		return err
 	}
@@ -65,6 +65,12 @@ func (m *media) openRaw(o member.Open, sink member.Sink) error {
 	}
 	m.plain = newPlain(o.Interface, group, sink)
 	return nil
+}
+
+// faults are those that all media suffer, but for the plain sockets: other losses at each member,
+// the same in each run.
+func faults(o member.Open) iomulticast.Faults {
+	return iomulticast.Faults{Loss: o.Loss, Seed: uint64(o.Index)}
 }
 
 // Opened tells what was opened.

@@ -47,6 +47,7 @@ type Open struct {
 	Levels    []string `json:"levels"`    // that will be measured
 	Interface string   `json:"interface"` // for all traffic
 	Segment   int      `json:"segment"`   // largest packet, bytes of UDP payload; 0: from the interface
+	Loss      float64  `json:"loss"`      // probability that a member loses a packet that has come
 	Cluster   string   `json:"cluster"`   // the engine's ring; nobody else's
 	RawGroup  string   `json:"raw_group"` // address and port for raw
 	IdleGroup string   `json:"idle_group"`

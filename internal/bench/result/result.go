@@ -37,7 +37,8 @@ type Settings struct {
 	LoadMsgsPerS  float64  `json:"load_msgs_per_s"` // asked for; a row may have less
 	Network       string   `json:"network"`
 	Interface     string   `json:"interface"`
-	MTU           int      `json:"mtu"` // 0: the interface's own
+	MTU           int      `json:"mtu"`  // 0: the interface's own
+	Loss          float64  `json:"loss"` // probability that a member loses a packet that has come
 	IdlePauseS    float64  `json:"idle_pause_s"`
 	IdleMessages  int      `json:"idle_messages"`
 	LatencyCounts string   `json:"latency_counts"` // whose deliveries are in the percentiles

@@ -15,8 +15,12 @@ var heads = []string{"level", "size", "senders", "msgs/s", "MB/s", "p50 µs", "p
 // idle group if that was measured.
 func (r *Run) Table(w io.Writer) error {
 	s := &r.Settings
-	fmt.Fprintf(w, "%d members on %s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n\n",
-		s.Members, s.Network, seconds(s.DurationS/2))
+	losing := ""
+	if s.Loss > 0 {
+		losing = fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
+	}
+	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n\n",
+		s.Members, s.Network, losing, seconds(s.DurationS/2))
 	t := newTable(w, heads)
 	for i := range r.Rows {
 		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {

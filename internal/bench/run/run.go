@@ -113,7 +113,7 @@ func (r *Runner) settings() result.Settings {
 	return result.Settings{
 		Levels: p.Levels, Sizes: p.Sizes, Members: r.fleet.Len(), Senders: p.Senders,
 		DurationS: p.Duration.Seconds(), WarmUpS: p.WarmUp().Seconds(), LoadMsgsPerS: p.Load,
-		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU,
+		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
 		LatencyCounts: "every member but the message's sender",
 	}
