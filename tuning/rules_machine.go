@@ -24,7 +24,7 @@ func cores(f *Facts) (found []Finding) {
 			Why: "a virtual core that is not running looks like a member that is slow", Gain: "up to the part that is stolen; dedicated cores come from who runs the host"})
 	}
 	if g := f.Governor; g != "" && g != "performance" {
-		finding := Finding{ID: "governor", Severity: Note, Effect: 1.05, Found: "cores are clocked by " + g, Expected: "performance",
+		finding := Finding{ID: "governor", Severity: Slow, Effect: 1.05, Found: "cores are clocked by " + g, Expected: "performance",
 			Why:  "an engine that naps looks idle, and a slow core wakes late",
 			Gain: notMeasured + "it concerns latency at low load (kernel documentation, admin-guide/pm/cpufreq)"}
 		for i := range f.Cores {

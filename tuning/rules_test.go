@@ -97,7 +97,7 @@ func TestRules(t *testing.T) {
 		{name: "quota", file: "sys/fs/cgroup/cpu.max", text: "150000 100000", id: "cpu-limit", severity: Slow},
 		{name: "one core", change: func(f *Facts) { f.Cores = 1 }, id: "one-core", severity: Slow},
 		{name: "steal", file: "proc/stat", text: "cpu  500 0 300 100 0 0 0 100 0 0", id: "steal", severity: Slow},
-		{name: "powersave", file: "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text: "powersave", id: "governor", severity: Note, command: "echo performance > /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", old: "powersave", new: "performance"},
+		{name: "powersave", file: "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text: "powersave", id: "governor", severity: Slow, command: "echo performance > /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", old: "powersave", new: "performance"},
 		{name: "no huge pages", file: "sys/kernel/mm/transparent_hugepage/enabled", text: "always madvise [never]", id: "huge-pages", severity: Slow, command: "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled", old: "never", new: "madvise"},
 		{name: "slow clock", file: "sys/devices/system/clocksource/clocksource0/current_clocksource", text: "hpet", id: "clock-source", severity: Slow, command: "echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource", old: "hpet", new: "tsc"},
 		{name: "little memory", file: "sys/fs/cgroup/memory.max", text: "134217728", id: "memory-limit", severity: Slow},
