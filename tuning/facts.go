@@ -75,7 +75,6 @@ var sysctls = []string{
 // ruled are the settings that rules speak of.
 var ruled = append(slices.Clone(sysctls),
 	"net.core.busy_poll",
-	"net.core.busy_read",
 	"net.ipv4.igmp_max_memberships",
 	"net.ipv4.conf.all.rp_filter",
 )

@@ -145,7 +145,11 @@ func (f *Facts) number(name string) (int, bool) {
 
 // withSysctl adds the command, and the change that Apply makes of it.
 func (f Finding) withSysctl(name string, have, want int) Finding {
-	f.Commands = append(f.Commands, fmt.Sprintf("sysctl -w %s=%d", strings.ReplaceAll(name, "/", "."), want))
+	key, file := name, strings.TrimPrefix(sysctlPath(name), "proc/sys/")
+	if file != strings.ReplaceAll(name, ".", "/") {
+		key = file // sysctl would take the dot of eth0.5 for a slash
+	}
+	f.Commands = append(f.Commands, fmt.Sprintf("sysctl -w %s=%d", key, want))
 	f.Changes = append(f.Changes, Change{Setting: "/" + sysctlPath(name), Old: strconv.Itoa(have), New: strconv.Itoa(want)})
 	return f
 }

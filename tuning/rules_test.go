@@ -193,6 +193,15 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// The name of a VLAN's interface has a dot, which sysctl takes for a slash.
+func TestCommandForAVLAN(t *testing.T) {
+	f := Facts{Link: Link{Name: "eth0.5"}, Sysctls: map[string]string{"net.ipv4.conf.eth0.5.rp_filter": "1"}}
+	got := Diagnose(f)
+	if len(got) != 1 || got[0].Commands[0] != "sysctl -w net/ipv4/conf/eth0.5/rp_filter=2" || got[0].Changes[0].Setting != "/proc/sys/net/ipv4/conf/eth0.5/rp_filter" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Version 1 of control groups says that there is no limit with a huge number.
 func TestInspectOldGroups(t *testing.T) {
 	files := healthy()
