@@ -33,7 +33,7 @@ func (s *SelfTest) fillBuffer(f *tuning.Finding) {
 		switch {
 		case b.Name == asGranted:
 			had = b
-		case b.Name == asWanted && b.Buffer >= tuning.WantRecvBuffer:
+		case b.Name == asWanted:
 			want = b
 		}
 		parts = append(parts, fmt.Sprintf("%s (%d KiB) keeps %.1f", b.Name, b.Buffer>>10, float64(b.Kept)/1e6))

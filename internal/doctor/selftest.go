@@ -70,10 +70,15 @@ func MeasureSelf(ctx context.Context, group netip.AddrPort, byDefault, granted i
 		if b.Buffer <= 0 || b.Buffer > tuning.WantRecvBuffer {
 			continue
 		}
+		if b.Name == asWanted && granted >= b.Buffer {
+			continue // that was it
+		}
 		if err := b.measure(group); err != nil {
 			return nil, err
 		}
-		s.Bursts = append(s.Bursts, b)
+		if b.Name != asWanted || b.Buffer >= tuning.WantRecvBuffer { // else it was refused
+			s.Bursts = append(s.Bursts, b)
+		}
 	}
 	return s, ctx.Err()
 }

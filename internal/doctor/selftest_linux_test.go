@@ -40,7 +40,7 @@ func TestMeasureSelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", s)
-	if s.PlainMBs <= 0 || (s.TrainsMBs <= 0) == (s.NoTrains == "") || len(s.Bursts) != 3 {
+	if s.PlainMBs <= 0 || (s.TrainsMBs <= 0) == (s.NoTrains == "") || len(s.Bursts) < 2 {
 		t.Errorf("%+v", s)
 	}
 	for i, b := range s.Bursts {
@@ -54,7 +54,7 @@ func TestMeasureSelf(t *testing.T) {
 	if !strings.Contains(f[i].Gain, "of a burst of 23.6 MB over lo") {
 		t.Errorf("%+v", f)
 	}
-	if all := s.Bursts[2].Buffer >= tuning.WantRecvBuffer; f[i].Measured != all || all && f[i].Effect < 1 {
+	if all := len(s.Bursts) == 3; f[i].Measured != all || all && f[i].Effect < 1 {
 		t.Errorf("%+v", f)
 	}
 }
