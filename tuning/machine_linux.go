@@ -8,15 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysctls are the settings worth recording: buffer limits, and how many packets
-// wait for a core.
-var sysctls = []string{
-	"net.core.rmem_max",
-	"net.core.wmem_max",
-	"net.core.rmem_default",
-	"net.core.netdev_max_backlog",
-}
-
 func (m *Machine) lookDeeper() {
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -28,7 +19,7 @@ func (m *Machine) lookDeeper() {
 	m.Virtualization = virtualization(cpu)
 	m.Sysctls = make(map[string]string)
 	for _, name := range sysctls {
-		if v := readLine("/proc/sys/" + strings.ReplaceAll(name, ".", "/")); v != "" {
+		if v := readLine("/" + sysctlPath(name)); v != "" {
 			m.Sysctls[name] = v
 		}
 	}

@@ -1,10 +1,12 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
 // beside raw multicast, and checks while it measures that the order was kept. Its
-// command failover shows what the failure of a member costs the others.
+// command failover shows what the failure of a member costs the others, and doctor
+// what to change about a machine or a network.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a level broke its
-// promise, or the run failed; 2 wrong flags; 130 interrupted.
+// promise, the run failed, or doctor found what needs attention; 2 wrong flags;
+// 130 interrupted.
 package main
 
 import (
@@ -36,6 +38,7 @@ const (
 type cli struct {
 	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
 	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Doctor   doctorCmd   `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
 	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version  versionFlag `help:"Print the version and exit."`
@@ -43,7 +46,7 @@ type cli struct {
 
 const description = `Shows what each ordering level costs on this machine.
 
-Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, or the run failed; 2 wrong flags; 130 interrupted.`
+Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, the run failed, or doctor found what needs attention; 2 wrong flags; 130 interrupted.`
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -94,6 +97,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
 	case "failover":
 		work = &c.Failover
+	case "doctor":
+		work = &c.Doctor
 	default:
 		work = &c.Run
 	}

@@ -75,6 +75,27 @@ func (l *Lab) Plug(i int, in bool) error {
 	return nil
 }
 
+// Narrow sets the MTU in bytes of the switch's port to host i, from 0: the middle
+// of the network then carries less than its ends know.
+func (l *Lab) Narrow(i, mtu int) error {
+	if i < 0 || i >= len(l.hosts) {
+		return fmt.Errorf("netlab: host %d: want 0 to %d", i, len(l.hosts)-1)
+	}
+	h, err := netlink.NewHandleAt(l.bridge)
+	if err != nil {
+		return fmt.Errorf("netlab: netlink in the switch: %w", err)
+	}
+	defer h.Close()
+	port, err := h.LinkByName(portName(i))
+	if err == nil {
+		err = h.LinkSetMTU(port, mtu)
+	}
+	if err != nil {
+		return fmt.Errorf("netlab: host %d: MTU %d: %w", i, mtu, err)
+	}
+	return nil
+}
+
 // Close lets go of the namespaces. The kernel removes each once no socket and no
 // process is left in it.
 func (l *Lab) Close() error {

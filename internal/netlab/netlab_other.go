@@ -14,5 +14,8 @@ func (l *Lab) Do(i int, f func() error) error { return ErrUnavailable }
 // Plug returns ErrUnavailable.
 func (l *Lab) Plug(i int, in bool) error { return ErrUnavailable }
 
+// Narrow returns ErrUnavailable.
+func (l *Lab) Narrow(i, mtu int) error { return ErrUnavailable }
+
 // Close does nothing.
 func (l *Lab) Close() error { return nil }

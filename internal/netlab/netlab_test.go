@@ -90,6 +90,12 @@ func TestBadArguments(t *testing.T) {
 	if err := l.Do(1, func() error { return nil }); err == nil {
 		t.Error("Do(1) of one host gave no error")
 	}
+	if err := l.Narrow(1, 1400); err == nil {
+		t.Error("Narrow(1) of one host gave no error")
+	}
+	if err := l.Narrow(0, 1); err == nil {
+		t.Error("Narrow to an MTU of 1 gave no error")
+	}
 }
 
 func TestPlug(t *testing.T) {

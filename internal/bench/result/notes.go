@@ -24,6 +24,9 @@ func (r *Run) Notes() (notes []string) {
 			}
 		}
 	}
+	if len(notes) > 0 {
+		notes = append(notes, "vsbench doctor says what else this machine could change, and what it would give")
+	}
 	return notes
 }
 
