@@ -119,6 +119,7 @@ func TestVersion(t *testing.T) {
 
 type document struct {
 	Schema   int
+	Command  string
 	Settings map[string]any
 	Members  []map[string]any
 	Rows     []map[string]any
@@ -147,6 +148,9 @@ func TestRunOnLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := parse(t, b)
+	if d.Command != "run" {
+		t.Errorf("the document is of %q", d.Command)
+	}
 	if len(d.Rows) != 2 || len(d.Idle) != 2 || len(d.Members) != 3 {
 		t.Fatalf("%d rows, %d idle, %d members; want 2, 2, 3", len(d.Rows), len(d.Idle), len(d.Members))
 	}

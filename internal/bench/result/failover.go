@@ -14,6 +14,7 @@ import (
 // Failover is the document of a run that measured failures.
 type Failover struct {
 	Schema   int              `json:"schema"`
+	Command  string           `json:"command"` // CommandFailover
 	Version  Version          `json:"version"`
 	Started  time.Time        `json:"started"` // UTC
 	ElapsedS float64          `json:"elapsed_s"`

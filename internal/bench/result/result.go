@@ -13,9 +13,17 @@ import (
 // Schema counts incompatible changes of the document.
 const Schema = 1
 
+// The commands that leave documents, as these name them. Documents of before they
+// did have "".
+const (
+	CommandRun      = "run"
+	CommandFailover = "failover"
+)
+
 // Run is the document.
 type Run struct {
 	Schema   int            `json:"schema"`
+	Command  string         `json:"command"` // CommandRun
 	Version  Version        `json:"version"`
 	Started  time.Time      `json:"started"` // UTC
 	ElapsedS float64        `json:"elapsed_s"`

@@ -76,7 +76,7 @@ func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
 // Run measures everything and returns the rows. An error that is a *Breach means that a level
 // did not keep its promise; the result is nil with any error.
 func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
-	res := &result.Run{Schema: result.Schema, Settings: r.settings()}
+	res := &result.Run{Schema: result.Schema, Command: result.CommandRun, Settings: r.settings()}
 	var err error
 	if res.Members, err = r.open(ctx); err != nil {
 		return nil, err
