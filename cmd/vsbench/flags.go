@@ -10,6 +10,7 @@ import (
 	"cohort/internal/bench/load"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
+	"cohort/internal/bench/stat"
 	"cohort/membership"
 	"cohort/order"
 	"cohort/wire"
@@ -21,7 +22,8 @@ type runCmd struct {
 	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
 	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
-	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
+	Runs     int           `default:"0" placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
+	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, all runs together, at least 20ms for each: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
 	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
@@ -51,7 +53,8 @@ type survivorCmd struct{}
 type memberCmd struct{}
 
 const (
-	minDuration = 20 * time.Millisecond
+	minDuration = 20 * time.Millisecond // of one run of a row
+	maxRuns     = 100
 	udpOverhead = 28  // bytes of IPv4 and UDP header in each packet
 	minMTU      = 576 // what every IPv4 host must take; many members need more
 	maxMTU      = 65535
@@ -68,6 +71,9 @@ func (c *runCmd) prepare() error {
 	p.MTU = c.MTU
 	if err := c.check(); err != nil {
 		return err
+	}
+	if p.Runs = c.Runs; p.Runs == 0 {
+		p.Runs = min(stat.EnoughForInterval, int(c.Duration/minDuration))
 	}
 	for _, s := range c.Senders {
 		n := 1
@@ -114,6 +120,7 @@ func (c *runCmd) check() error {
 		each("levels", c.Levels, checkLevel),
 		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }),
 		each("senders", c.Senders, checkSenders),
+		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
 		flag("members", between(c.Members, 2, membership.MaxMembers, "processes")),
 	} {
 		if err != nil {
@@ -123,6 +130,8 @@ func (c *runCmd) check() error {
 	switch {
 	case c.Duration < minDuration:
 		return fmt.Errorf("--duration: %v: want at least %v", c.Duration, minDuration)
+	case c.Duration < minDuration*time.Duration(c.Runs):
+		return fmt.Errorf("--duration: %v: want at least %v for each of %d runs", c.Duration, minDuration, c.Runs)
 	case !(c.Load > 0):
 		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
 	case !(c.Loss >= 0 && c.Loss <= maxLoss):

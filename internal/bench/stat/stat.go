@@ -64,6 +64,19 @@ func Summarize(values []float64) Summary {
 	return s
 }
 
+// Confident returns the confidence of the interval that Summarize gives for n values;
+// 0 if it gives none.
+func Confident(n int) float64 {
+	places := make([]float64, n)
+	for i := range places {
+		places[i] = float64(i)
+	}
+	if s := Summarize(places); s.Interval != nil {
+		return s.Interval.Confidence
+	}
+	return 0
+}
+
 // Comparison is whether two sets of runs differ.
 type Comparison struct {
 	P           float64 // how probable such a difference is if there is none

@@ -28,6 +28,9 @@ func TestSummarize(t *testing.T) {
 			t.Errorf("%v: %+v, want the median %v", c.values, s, c.median)
 			continue
 		}
+		if !near(Confident(s.N), c.at) {
+			t.Errorf("%d runs give a confidence of %v, want %v", s.N, Confident(s.N), c.at)
+		}
 		if i := *s.Interval; !near(i.Lo, c.lo) || !near(i.Hi, c.hi) || !near(i.Confidence, c.at) {
 			t.Errorf("%v: %+v, want %v to %v at %v", c.values, i, c.lo, c.hi, c.at)
 		}
@@ -37,6 +40,9 @@ func TestSummarize(t *testing.T) {
 func TestOneRunHasNoInterval(t *testing.T) {
 	if s := Summarize([]float64{7}); s.Median != 7 || s.Interval != nil {
 		t.Errorf("%+v, want 7 alone", s)
+	}
+	if c := Confident(1); c != 0 {
+		t.Errorf("one run gives a confidence of %v", c)
 	}
 	if s := Summarize(nil); s.N != 0 || !math.IsNaN(s.Median) || s.Interval != nil {
 		t.Errorf("%+v, want nothing", s)
