@@ -11,8 +11,8 @@ import (
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
 	"cohort/internal/bench/stat"
+	"cohort/internal/bench/targets"
 	"cohort/membership"
-	"cohort/order"
 	"cohort/wire"
 )
 
@@ -29,8 +29,13 @@ type runCmd struct {
 	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
 	Loss     float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
+	HDR      string        `name:"hdr" placeholder:"DIR" help:"Folder for the latencies as HdrHistogram's tools read them: a log (.hlog) with each run of each row, and a distribution (.hgrm) of each row. Default: none; the results have the histograms too."`
+
+	Targets    string `placeholder:"FILE" help:"Targets to hold the results against, a TOML file like results/targets.toml. Default: that one, which is built in."`
+	FailOnMiss bool   `help:"End with exit status 1 if a target is missed. Default: a miss is only shown."`
 
 	planned run.Plan
+	targets *targets.Set
 }
 
 // failoverCmd is the flags of failover.
@@ -83,7 +88,9 @@ func (c *runCmd) prepare() error {
 		p.Senders = append(p.Senders, n)
 	}
 	c.planned = p
-	return nil
+	var err error
+	c.targets, err = targets.Load(c.Targets)
+	return flag("targets", err)
 }
 
 // prepare checks the flags. The error names the first one that is wrong.
@@ -117,7 +124,7 @@ func checkFault(s string) error {
 
 func (c *runCmd) check() error {
 	for _, err := range []error{
-		each("levels", c.Levels, checkLevel),
+		each("levels", c.Levels, member.CheckLevel),
 		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }),
 		each("senders", c.Senders, checkSenders),
 		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
@@ -164,14 +171,6 @@ func flag(name string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("--%s: %w", name, err)
-}
-
-func checkLevel(s string) error {
-	l, err := order.Parse(s)
-	if s == member.Raw || err == nil && !l.IsSafeAll() && l.String() == s {
-		return nil
-	}
-	return fmt.Errorf("%q: want raw, fbcast, cbcast or abcast, or safe- before one of the last three", s)
 }
 
 func checkSenders(s string) error {

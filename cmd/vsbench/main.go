@@ -4,7 +4,8 @@
 // command failover shows what the failure of a member costs the others.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a level broke its
-// promise, or the run failed; 2 wrong flags; 130 interrupted.
+// promise, a target was missed and --fail-on-miss given, or the run failed; 2 wrong
+// flags, or a file that they name is wrong; 130 interrupted.
 package main
 
 import (
@@ -43,7 +44,7 @@ type cli struct {
 
 const description = `Shows what each ordering level costs on this machine.
 
-Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, or the run failed; 2 wrong flags; 130 interrupted.`
+Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, a target was missed and --fail-on-miss given, or the run failed; 2 wrong flags, or a file that they name is wrong; 130 interrupted.`
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

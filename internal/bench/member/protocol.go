@@ -4,15 +4,26 @@
 package member
 
 import (
+	"fmt"
 	"time"
 
 	"cohort/internal/bench/check"
 	"cohort/internal/bench/kernel"
 	"cohort/iomulticast"
+	"cohort/order"
 )
 
 // Raw is the level of no protocol at all.
 const Raw = "raw"
+
+// CheckLevel returns an error unless s names a level that a member can measure.
+func CheckLevel(s string) error {
+	l, err := order.Parse(s)
+	if s == Raw || err == nil && !l.IsSafeAll() && l.String() == s {
+		return nil
+	}
+	return fmt.Errorf("%q: want raw, fbcast, cbcast or abcast, or safe- before one of the last three", s)
+}
 
 // Request is one line to a member: Op says which of the others counts.
 type Request struct {

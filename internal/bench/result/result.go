@@ -35,6 +35,7 @@ type Run struct {
 	Rows     []Row          `json:"rows"`
 	Idle     []Idle         `json:"idle"`
 	Noise    *noise.Noise   `json:"noise"` // while it was measured; null if the system does not tell
+	Targets  *Targets       `json:"targets,omitempty"`
 }
 
 // Settings is how it was measured.

@@ -32,11 +32,23 @@ func (r *Run) Table(w io.Writer) error {
 		}
 		t.line(r.Rows[i].cells())
 	}
-	if err := t.flush(); err != nil || len(r.Idle) == 0 {
+	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(s.IdlePauseS))
-	t = newTable(w, []string{"level", "size", "p50 µs", "±", "p99 µs", "±", "x raw", "verified", "noise"})
+	if len(r.Idle) > 0 {
+		if err := r.idleTable(w); err != nil {
+			return err
+		}
+	}
+	if r.Targets != nil {
+		return r.Targets.table(w)
+	}
+	return nil
+}
+
+func (r *Run) idleTable(w io.Writer) error {
+	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(r.Settings.IdlePauseS))
+	t := newTable(w, []string{"level", "size", "p50 µs", "±", "p99 µs", "±", "x raw", "verified", "noise"})
 	for i := range r.Idle {
 		t.line(r.Idle[i].cells())
 	}
