@@ -1,7 +1,8 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
 // beside raw multicast, and checks while it measures that the order was kept. Its
-// command failover shows what the failure of a member costs the others.
+// command failover shows what the failure of a member costs the others, and compare
+// tells whether two measurements differ.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a level broke its
 // promise, a target was missed and --fail-on-miss given, or the run failed; 2 wrong
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"cohort/internal/bench/failover"
@@ -37,6 +39,7 @@ const (
 type cli struct {
 	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
 	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Compare  compareCmd  `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
 	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version  versionFlag `help:"Print the version and exit."`
@@ -88,13 +91,15 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return fail(stderr, exitUsage, err)
 	}
 	var work job
-	switch command.Command() {
+	switch name, _, _ := strings.Cut(command.Command(), " "); name { // arguments follow it
 	case "member":
 		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
 	case "survivor":
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
 	case "failover":
 		work = &c.Failover
+	case "compare":
+		work = &c.Compare
 	default:
 		work = &c.Run
 	}

@@ -105,7 +105,7 @@ const (
 func milli(ns int64) float64 { return float64(ns) / 1e6 }
 
 // Encode returns the document.
-func (r *Failover) Encode() ([]byte, error) { return encode(r) }
+func (r *Failover) Encode() ([]byte, error) { return Encode(r) }
 
 // Notes returns nothing: what the sockets lack is no matter at a moderate rate.
 func (r *Failover) Notes() []string { return nil }

@@ -113,7 +113,7 @@ type Idle struct {
 }
 
 // Encode returns the document.
-func (r *Run) Encode() ([]byte, error) { return encode(r) }
+func (r *Run) Encode() ([]byte, error) { return Encode(r) }
 
 // DefaultPath returns where what a command measured is written if it started then.
 func DefaultPath(command string, started time.Time) string {

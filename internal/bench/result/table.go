@@ -115,6 +115,16 @@ func loud(n *noise.Noise) string {
 	return "others " + percent(n.OthersPct/100)
 }
 
+// Aligned writes a table, its heads first: the first column aligned to the left, the
+// others to the right.
+func Aligned(w io.Writer, rows [][]string) error {
+	t := newTable(w, rows[0])
+	for _, cells := range rows[1:] {
+		t.line(cells)
+	}
+	return t.flush()
+}
+
 // table aligns its columns: the first to the left, the others to the right.
 type table struct {
 	out   io.Writer

@@ -75,15 +75,15 @@ func (r *TargetResult) cells() []string {
 		cells[1] = Bytes(r.SizeBytes)
 	}
 	if r.Value != nil {
-		cells[4] = value(r.Figure, *r.Value)
+		cells[4] = Value(r.Figure, *r.Value)
 	}
 	if i := r.Interval; i != nil {
-		cells[5] = value(r.Figure, i.Lo) + " to " + value(r.Figure, i.Hi)
+		cells[5] = Value(r.Figure, i.Lo) + " to " + Value(r.Figure, i.Hi)
 	}
 	if r.AtLeast != nil {
-		cells[6] = "at least " + value(r.Figure, *r.AtLeast)
+		cells[6] = "at least " + Value(r.Figure, *r.AtLeast)
 	} else if r.AtMost != nil {
-		cells[6] = "at most " + value(r.Figure, *r.AtMost)
+		cells[6] = "at most " + Value(r.Figure, *r.AtMost)
 	}
 	if r.ShortPct > 0 {
 		cells[8] = percent(r.ShortPct / 100)
@@ -91,8 +91,8 @@ func (r *TargetResult) cells() []string {
 	return cells
 }
 
-// value writes a figure as its name wants it.
-func value(figure string, v float64) string {
+// Value writes a figure as its name wants it.
+func Value(figure string, v float64) string {
 	switch {
 	case strings.HasSuffix(figure, "msgs_per_s"):
 		return Count(v)
