@@ -35,6 +35,9 @@ func (t *Target) judge(r *result.Run, level string, size int, all *result.Target
 		v.Level, v.SizeBytes, v.Senders = level, size, senders
 		all.Add(v)
 	}
+	if r.Settings.Loss != t.Loss {
+		r = &result.Run{} // nothing of it is for this target
+	}
 	if t.idle() {
 		for i := range r.Idle {
 			row := &r.Idle[i]

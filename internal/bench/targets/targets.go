@@ -36,6 +36,7 @@ type Target struct {
 	Senders  string   `toml:"senders"`  // "1", "all" or "" for both
 	Networks []string `toml:"networks"` // empty: any
 	Members  int      `toml:"members"`  // 0: any
+	Loss     float64  `toml:"loss"`     // share of the packets that members lose
 	AtLeast  *float64 `toml:"at_least"`
 	AtMost   *float64 `toml:"at_most"`
 }
@@ -75,7 +76,7 @@ func parse(source, text string) (*Set, error) {
 		return nil, fmt.Errorf("%s: %s", source, first)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return nil, fmt.Errorf("%s: %v: no such field: want figure, levels, sizes, senders, networks, members, at_least or at_most in a [[target]]", source, unknown[0])
+		return nil, fmt.Errorf("%s: %v: no such field: want figure, levels, sizes, senders, networks, members, loss, at_least or at_most in a [[target]]", source, unknown[0])
 	}
 	if len(s.Targets) == 0 {
 		return nil, fmt.Errorf("%s: no [[target]]: want at least one", source)
@@ -120,6 +121,8 @@ func (t *Target) check() error {
 		return fmt.Errorf("senders: %q: want \"1\" or \"all\"", t.Senders)
 	case t.Members < 0 || t.Members > membership.MaxMembers:
 		return fmt.Errorf("members: %d: want 2 to %d, or 0 for any", t.Members, membership.MaxMembers)
+	case !(t.Loss >= 0 && t.Loss < 1):
+		return fmt.Errorf("loss: %v: want 0 or more, and less than 1", t.Loss)
 	case t.idle() && (t.Senders != "" || len(t.Networks)+t.Members > 0):
 		return fmt.Errorf("%s: want no senders, networks or members with it", t.Figure)
 	case (t.AtLeast == nil) == (t.AtMost == nil):

@@ -52,6 +52,7 @@ func TestWrongTargetsAreOneLine(t *testing.T) {
 		{good + "senders = '2'\nat_least = 1\n", `target 1: senders: "2": want "1" or "all"`},
 		{good + "networks = ['wifi']\nat_least = 1\n", `target 1: networks: "wifi": want loopback or netns`},
 		{good + "members = -2\nat_least = 1\n", "target 1: members: -2: want 2 to"},
+		{good + "loss = 1.0\nat_least = 1\n", "target 1: loss: 1: want 0 or more, and less than 1"},
 		{"[[target]]\nfigure = 'idle.p50_us'\nlevels = ['raw']\nsenders = '1'\nat_most = 1\n", "target 1: idle.p50_us: want no senders, networks or members with it"},
 		{strings.Repeat("#", maxFile+1), "more than 1 MiB"},
 	} {
@@ -120,6 +121,7 @@ func TestJudge(t *testing.T) {
 		{"every size and number of senders", raw + "levels = ['fbcast']\nat_least = 0.5\n", []result.Verdict{result.Met, result.Missed, result.Undecided}, 0},
 		{"another network", raw + "levels = ['fbcast']\nnetworks = ['netns']\nsizes = [64, 1024]\nat_least = 0.5\n", []result.Verdict{result.NotMeasured, result.NotMeasured}, 0},
 		{"another number of members", raw + "levels = ['fbcast']\nmembers = 5\nat_least = 0.5\n", []result.Verdict{result.NotMeasured}, 0},
+		{"packets lost", raw + "levels = ['fbcast']\nloss = 0.01\nat_least = 0.5\n", []result.Verdict{result.NotMeasured}, 0},
 		{"a ratio that was not measured", "[[target]]\nfigure = 'ratio_fbcast'\nlevels = ['fbcast']\nat_least = 0.5\n", []result.Verdict{result.NotMeasured}, 0},
 		{"idle met", "[[target]]\nfigure = 'idle.ratio_to_raw'\nlevels = ['abcast']\nat_most = 1.6\n", []result.Verdict{result.Met}, 0},
 		{"idle missed by a quarter", "[[target]]\nfigure = 'idle.ratio_to_raw'\nlevels = ['abcast']\nat_most = 1.2\n", []result.Verdict{result.Missed}, 25},
@@ -142,6 +144,20 @@ func TestJudge(t *testing.T) {
 				t.Errorf("short by %v %%, want %v", short, c.short)
 			}
 		})
+	}
+}
+
+// TestLossIsAnotherRun: a run that loses packets is held to the targets for that loss alone.
+func TestLossIsAnotherRun(t *testing.T) {
+	s, err := decode(t, "[[target]]\nfigure = 'ratio_raw'\nlevels = ['fbcast']\nsizes = [64]\nsenders = '1'\nat_least = 0.5\n"+
+		"[[target]]\nfigure = 'ratio_raw'\nlevels = ['fbcast']\nsizes = [1024]\nloss = 0.01\nat_least = 0.5\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run()
+	r.Settings.Loss = 0.01
+	if got := s.Judge(r).Results; got[0].Verdict != result.NotMeasured || got[1].Verdict != result.Missed {
+		t.Errorf("%+v", got)
 	}
 }
 
