@@ -17,6 +17,10 @@ const (
 	LoadLimit   = 0.5
 )
 
+// leastSpan is the processors' time that must have gone by for a judgement: the kernel
+// counts in steps of 10 ms for each of them, which are too much of less.
+const leastSpan = 500 * time.Millisecond
+
 // Noise is what disturbed a measurement.
 type Noise struct {
 	StealPct   float64   `json:"steal_pct"`             // of the processors' time, taken by the machine's host
@@ -37,7 +41,7 @@ type Span struct {
 func (s Span) Add(o Span) Span { return Span{Times: s.Times.Add(o.Times), Own: s.Own + o.Own} }
 
 // Judge returns the noise in a span. It is nil if the span is empty: then nothing
-// is known.
+// is known. Short spans are measured, but never called noisy.
 func Judge(s Span) *Noise {
 	total := s.Times.Total()
 	if total <= 0 {
@@ -48,6 +52,9 @@ func Judge(s Span) *Noise {
 	// Some kernels charge interrupts to the process that they hit, some do not. Left
 	// out, others are never charged for the bench's own.
 	n.OthersPct = percent(s.Times.Busy-s.Own, total)
+	if total < leastSpan {
+		return n
+	}
 	if n.StealPct > StealLimit {
 		n.add("the machine's host took %.1f %% of its processors' time (steal)", n.StealPct)
 	}

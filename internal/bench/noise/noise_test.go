@@ -102,6 +102,18 @@ func TestUnknownIsNotQuiet(t *testing.T) {
 	}
 }
 
+// TestShortSpansAreNotCalledNoisy: of 100 ms of two processors, one step of their clocks
+// is 10 %.
+func TestShortSpansAreNotCalledNoisy(t *testing.T) {
+	short := Span{Times: kernel.Times{Busy: 100 * time.Millisecond, Idle: 100 * time.Millisecond}}
+	if n := Judge(short); n == nil || n.Noisy || n.OthersPct != 50 {
+		t.Errorf("%+v, want 50 %% that are not judged", n)
+	}
+	if n := Judge(short.Add(short).Add(short)); !n.Noisy {
+		t.Errorf("%+v, want noise", n)
+	}
+}
+
 func TestSpansAdd(t *testing.T) {
 	quiet := Span{Times: kernel.Times{Busy: time.Second, Idle: time.Second}, Own: time.Second}
 	loud := Span{Times: kernel.Times{Busy: time.Second, Idle: time.Second}}

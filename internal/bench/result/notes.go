@@ -31,7 +31,7 @@ func (r *Run) Notes() (notes []string) {
 // noise warns of a noisy machine: rows that were disturbed, even if the whole run was not.
 func (r *Run) noise() (notes []string) {
 	if r.Noise != nil && r.Noise.Noisy {
-		notes = append(notes, "WARNING: noisy machine, do not trust these figures: "+strings.Join(r.Noise.Reasons, "; "))
+		notes = append(notes, "WARNING: noisy machine, these figures may be far off: "+strings.Join(r.Noise.Reasons, "; "))
 	}
 	var rows int
 	for i := range r.Rows {
