@@ -18,8 +18,8 @@ func failoverRows(t *testing.T, args ...string) (rows map[string]map[string]any,
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
 	d := parse(t, []byte(stdout))
-	if d.Schema != 1 || d.Settings["timeout_ms"] == nil {
-		t.Errorf("schema %d, settings %v", d.Schema, d.Settings)
+	if d.Schema != 1 || d.Command != "failover" || d.Settings["timeout_ms"] == nil {
+		t.Errorf("schema %d, command %q, settings %v", d.Schema, d.Command, d.Settings)
 	}
 	rows = map[string]map[string]any{}
 	for _, r := range d.Rows {

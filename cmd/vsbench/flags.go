@@ -10,8 +10,9 @@ import (
 	"cohort/internal/bench/load"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
+	"cohort/internal/bench/stat"
+	"cohort/internal/bench/targets"
 	"cohort/membership"
-	"cohort/order"
 	"cohort/wire"
 )
 
@@ -21,14 +22,20 @@ type runCmd struct {
 	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
 	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
-	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
+	Runs     int           `default:"0" placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
+	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, all runs together, at least 20ms for each: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
 	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
 	Loss     float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
+	HDR      string        `name:"hdr" placeholder:"DIR" help:"Folder for the latencies as HdrHistogram's tools read them: a log (.hlog) with each run of each row, and a distribution (.hgrm) of each row. Default: none; the results have the histograms too."`
+
+	Targets    string `placeholder:"FILE" help:"Targets to hold the results against, a TOML file like results/targets.toml. Default: that one, which is built in."`
+	FailOnMiss bool   `help:"End with exit status 1 if a target is missed. Default: a miss is only shown."`
 
 	planned run.Plan
+	targets *targets.Set
 }
 
 // failoverCmd is the flags of failover.
@@ -51,7 +58,8 @@ type survivorCmd struct{}
 type memberCmd struct{}
 
 const (
-	minDuration = 20 * time.Millisecond
+	minDuration = 20 * time.Millisecond // of one run of a row
+	maxRuns     = 100
 	udpOverhead = 28  // bytes of IPv4 and UDP header in each packet
 	minMTU      = 576 // what every IPv4 host must take; many members need more
 	maxMTU      = 65535
@@ -69,6 +77,9 @@ func (c *runCmd) prepare() error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if p.Runs = c.Runs; p.Runs == 0 {
+		p.Runs = min(stat.EnoughForInterval, int(c.Duration/minDuration))
+	}
 	for _, s := range c.Senders {
 		n := 1
 		if s == "all" {
@@ -77,7 +88,9 @@ func (c *runCmd) prepare() error {
 		p.Senders = append(p.Senders, n)
 	}
 	c.planned = p
-	return nil
+	var err error
+	c.targets, err = targets.Load(c.Targets)
+	return flag("targets", err)
 }
 
 // prepare checks the flags. The error names the first one that is wrong.
@@ -111,9 +124,10 @@ func checkFault(s string) error {
 
 func (c *runCmd) check() error {
 	for _, err := range []error{
-		each("levels", c.Levels, checkLevel),
+		each("levels", c.Levels, member.CheckLevel),
 		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }),
 		each("senders", c.Senders, checkSenders),
+		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
 		flag("members", between(c.Members, 2, membership.MaxMembers, "processes")),
 	} {
 		if err != nil {
@@ -123,6 +137,8 @@ func (c *runCmd) check() error {
 	switch {
 	case c.Duration < minDuration:
 		return fmt.Errorf("--duration: %v: want at least %v", c.Duration, minDuration)
+	case c.Duration < minDuration*time.Duration(c.Runs):
+		return fmt.Errorf("--duration: %v: want at least %v for each of %d runs", c.Duration, minDuration, c.Runs)
 	case !(c.Load > 0):
 		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
 	case !(c.Loss >= 0 && c.Loss <= maxLoss):
@@ -155,14 +171,6 @@ func flag(name string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("--%s: %w", name, err)
-}
-
-func checkLevel(s string) error {
-	l, err := order.Parse(s)
-	if s == member.Raw || err == nil && !l.IsSafeAll() && l.String() == s {
-		return nil
-	}
-	return fmt.Errorf("%q: want raw, fbcast, cbcast or abcast, or safe- before one of the last three", s)
 }
 
 func checkSenders(s string) error {

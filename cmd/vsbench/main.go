@@ -1,12 +1,14 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
 // beside raw multicast, and checks while it measures that the order was kept. Its
-// command failover shows what the failure of a member costs the others, and doctor
-// what to change about a machine or a network.
+// command failover shows what the failure of a member costs the others, compare
+// tells whether two measurements differ, and doctor what to change about a machine
+// or a network.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a level broke its
-// promise, the run failed, or doctor found what needs attention; 2 wrong flags;
-// 130 interrupted.
+// promise, a target was missed and --fail-on-miss given, the run failed, or doctor
+// found what needs attention; 2 wrong flags, or a file that they name is wrong; 130
+// interrupted.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"cohort/internal/bench/failover"
@@ -39,6 +42,7 @@ type cli struct {
 	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
 	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
 	Doctor   doctorCmd   `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
+	Compare  compareCmd  `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
 	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version  versionFlag `help:"Print the version and exit."`
@@ -46,7 +50,7 @@ type cli struct {
 
 const description = `Shows what each ordering level costs on this machine.
 
-Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, the run failed, or doctor found what needs attention; 2 wrong flags; 130 interrupted.`
+Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, a target was missed and --fail-on-miss given, the run failed, or doctor found what needs attention; 2 wrong flags, or a file that they name is wrong; 130 interrupted.`
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -90,7 +94,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return fail(stderr, exitUsage, err)
 	}
 	var work job
-	switch command.Command() {
+	switch name, _, _ := strings.Cut(command.Command(), " "); name { // arguments follow it
 	case "member":
 		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
 	case "survivor":
@@ -99,6 +103,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		work = &c.Failover
 	case "doctor":
 		work = &c.Doctor
+	case "compare":
+		work = &c.Compare
 	default:
 		work = &c.Run
 	}

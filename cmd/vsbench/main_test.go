@@ -49,6 +49,9 @@ func TestWrongFlags(t *testing.T) {
 		{"--senders 2", `--senders: "2": want 1 or all`},
 		{"--duration 19ms", "--duration: 19ms: want at least 20ms"},
 		{"--duration 5", "--duration"},
+		{"--runs -1", "--runs"},
+		{"--runs 101", "--runs: 101: want 0 to 100 runs"},
+		{"--runs 6 --duration 119ms", "--duration: 119ms: want at least 20ms for each of 6 runs"},
 		{"--load 0", "--load: 0: want more than 0 messages per second"},
 		{"--load NaN", "--load: NaN: want more than 0"},
 		{"--network wifi", "--network"},
@@ -87,7 +90,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--loss", "--json"}
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--mtu", "--loss", "--json", "--hdr", "--targets"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
@@ -119,10 +122,12 @@ func TestVersion(t *testing.T) {
 
 type document struct {
 	Schema   int
+	Command  string
 	Settings map[string]any
 	Members  []map[string]any
 	Rows     []map[string]any
 	Idle     []map[string]any
+	Targets  map[string]any
 }
 
 func parse(t *testing.T, b []byte) (d document) {
@@ -139,7 +144,7 @@ func TestRunOnLoopback(t *testing.T) {
 	if status != exitOK {
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
-	if !strings.Contains(stdout, "safe-abcast") || !strings.Contains(stderr, "[4/4]") || !strings.Contains(stderr, path) {
+	if !strings.Contains(stdout, "safe-abcast") || !strings.Contains(stderr, "[24/24]") || !strings.Contains(stderr, path) {
 		t.Errorf("standard output\n%s\nstandard error\n%s", stdout, stderr)
 	}
 	b, err := os.ReadFile(path)
@@ -147,6 +152,9 @@ func TestRunOnLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := parse(t, b)
+	if d.Command != "run" {
+		t.Errorf("the document is of %q", d.Command)
+	}
 	if len(d.Rows) != 2 || len(d.Idle) != 2 || len(d.Members) != 3 {
 		t.Fatalf("%d rows, %d idle, %d members; want 2, 2, 3", len(d.Rows), len(d.Idle), len(d.Members))
 	}
@@ -154,9 +162,22 @@ func TestRunOnLoopback(t *testing.T) {
 	if r["level"] != "safe-abcast" || r["senders"] != 3.0 || r["verified"] != true || r["network"] != "loopback" || r["ratio_raw"] == nil || r["ratio_fbcast"] != nil {
 		t.Errorf("row %v", r)
 	}
+	if runs := r["runs"].([]any); len(runs) != 6 || r["intervals"].(map[string]any)["ratio_raw"] == nil {
+		t.Errorf("%d runs, intervals %v; want 6, with one of ratio_raw", len(runs), r["intervals"])
+	}
 	if r["msgs_per_s"].(float64) <= 0 || r["p50_us"].(float64) <= 0 || r["cpu_us_per_msg"].(float64) <= 0 {
 		t.Errorf("row %v measured nothing", r)
 	}
+}
+
+// writeFile writes a file of the test's own and returns its path.
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestJSONOnStandardOutput(t *testing.T) {

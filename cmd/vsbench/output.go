@@ -37,7 +37,7 @@ func (o output) of(command string, steps int, measure func(progress) (result.Doc
 	return o.report(doc)
 }
 
-// report writes the results, prints the table and says what the machine lacks.
+// report writes the results if there is a path for them, prints the table and says what the machine lacks.
 func (o output) report(doc result.Document) error {
 	table := o.stdout
 	if o.path == standardOutput {
@@ -49,8 +49,10 @@ func (o output) report(doc result.Document) error {
 		if _, err := o.stdout.Write(b); err != nil {
 			return err
 		}
-	} else if err := result.Write(o.path, doc); err != nil {
-		return err
+	} else if o.path != "" {
+		if err := result.Write(o.path, doc); err != nil {
+			return err
+		}
 	}
 	if err := doc.Table(table); err != nil {
 		return err
@@ -58,7 +60,7 @@ func (o output) report(doc result.Document) error {
 	for _, n := range doc.Notes() {
 		fmt.Fprintf(o.stderr, "note: %s\n", n)
 	}
-	if o.path != standardOutput {
+	if o.path != standardOutput && o.path != "" {
 		fmt.Fprintf(o.stderr, "results: %s\n", o.path)
 	}
 	return nil

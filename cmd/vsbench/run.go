@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"cohort/internal/bench/fleet"
+	"cohort/internal/bench/hdrlog"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
 	"cohort/internal/bench/run"
@@ -19,16 +21,30 @@ import (
 
 // measure carries out the plan and puts its results where they belong.
 func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
-	return output{c.JSON, stdout, stderr}.of("run", c.planned.Steps(), func(p progress) (result.Document, error) {
+	if c.HDR != "" {
+		if err := result.CanWrite(filepath.Join(c.HDR, "run.hlog")); err != nil {
+			return err
+		}
+	}
+	var res *result.Run
+	err := output{c.JSON, stdout, stderr}.of("run", c.planned.Steps(), func(p progress) (result.Document, error) {
 		started := time.Now()
-		res, err := c.runOn(ctx, c.planned, p)
-		if err != nil {
+		var err error
+		if res, err = c.runOn(ctx, c.planned, p); err != nil {
 			return nil, err
 		}
 		res.Version, res.Machine = result.Build(), tuning.Look()
 		res.Started, res.ElapsedS = started.UTC(), time.Since(started).Seconds()
+		res.Targets = c.targets.Judge(res)
 		return res, nil
 	})
+	if err == nil && c.HDR != "" {
+		err = hdrlog.Write(c.HDR, res)
+	}
+	if err == nil && c.FailOnMiss && res.Targets.Missed > 0 {
+		err = fmt.Errorf("%d of %d targets were missed", res.Targets.Missed, len(res.Targets.Results))
+	}
+	return err
 }
 
 // runOn makes the network and the members, and removes them whatever happens.

@@ -51,7 +51,7 @@ type Observer func(done, steps int, text string)
 // Run does every fault as often as planned. An error means that something could not
 // be measured, that a message is missing, or that orders differ.
 func Run(ctx context.Context, p Plan, observe Observer) (*result.Failover, error) {
-	res := &result.Failover{Schema: result.Schema, Rows: []result.Fault{}, Settings: result.FailoverSettings{
+	res := &result.Failover{Schema: result.Schema, Command: result.CommandFailover, Rows: []result.Fault{}, Settings: result.FailoverSettings{
 		Faults: p.Faults, Members: p.Members, Kills: p.Kills, RateMsgsPerS: p.Rate, SizeBytes: p.Size, StateBytes: p.State,
 		TimeoutMs: milli(p.Timeout), Network: p.Network, Interface: p.Net.Interface, BucketMs: milli(time.Duration(Bucket)),
 	}}

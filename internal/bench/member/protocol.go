@@ -4,14 +4,26 @@
 package member
 
 import (
+	"fmt"
 	"time"
 
 	"cohort/internal/bench/check"
+	"cohort/internal/bench/kernel"
 	"cohort/iomulticast"
+	"cohort/order"
 )
 
 // Raw is the level of no protocol at all.
 const Raw = "raw"
+
+// CheckLevel returns an error unless s names a level that a member can measure.
+func CheckLevel(s string) error {
+	l, err := order.Parse(s)
+	if s == Raw || err == nil && !l.IsSafeAll() && l.String() == s {
+		return nil
+	}
+	return fmt.Errorf("%q: want raw, fbcast, cbcast or abcast, or safe- before one of the last three", s)
+}
 
 // Request is one line to a member: Op says which of the others counts.
 type Request struct {
@@ -32,11 +44,11 @@ type Op string
 // OpHistory happens at all members before the next happens at any.
 const (
 	OpOpen    Op = "open"    // open the sockets and form the group; answers Opened
-	OpRow     Op = "row"     // begin a row
+	OpRow     Op = "row"     // begin a row; answers Used
 	OpPhase   Op = "phase"   // prepare a phase of it
 	OpSend    Op = "send"    // senders only: send; answers Sent when all is handed over
 	OpWait    Op = "wait"    // wait until all is delivered; answers Measured
-	OpDigests Op = "digests" // end the row; answers Digests and Breach
+	OpDigests Op = "digests" // end the row; answers Digests, Breach and Used
 	OpHistory Op = "history" // answers History
 )
 
@@ -97,6 +109,7 @@ type Reply struct {
 	Sent     uint64         `json:"sent,omitempty"`
 	Measured *Measured      `json:"measured,omitempty"`
 	Digests  []uint64       `json:"digests,omitempty"`
+	Used     *kernel.Usage  `json:"used,omitempty"` // by this process since it began
 	Breach   *check.Breach  `json:"breach,omitempty"`
 	History  *check.History `json:"history,omitempty"`
 }
@@ -106,8 +119,9 @@ type Measured struct {
 	Delivered     uint64        `json:"delivered"`
 	First         int64         `json:"first"`               // time of the first delivery, ns of package clock
 	Last          int64         `json:"last"`                // and of the last
-	CPU           time.Duration `json:"cpu"`                 // user and system time of this process
+	Used          kernel.Usage  `json:"used"`                // by this process
 	Dropped       uint64        `json:"dropped"`             // packets, by a full receive buffer
+	KernelDrops   *kernel.Drops `json:"drops,omitempty"`     // the same as UDP counts it in this network namespace; nil if it does not
 	Retransmitted uint64        `json:"retransmitted"`       // packets
 	Histogram     string        `json:"histogram,omitempty"` // latencies in ns, HdrHistogram V2 compressed, base64
 	Breach        *check.Breach `json:"breach,omitempty"`    // messages that never came

@@ -8,6 +8,7 @@ import (
 
 	"cohort/internal/bench/check"
 	"cohort/internal/bench/clock"
+	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/load"
 	"cohort/order"
 )
@@ -34,9 +35,12 @@ type session struct {
 	past   *load.Past
 	sent   uint64 // own messages of the row
 
-	kind   Phase
-	phase  *phase
-	cpu    time.Duration // at the start of the phase
+	kind  Phase
+	phase *phase
+
+	// At the start of the phase.
+	used   kernel.Usage
+	drops  *kernel.Drops
 	losses Losses
 }
 
@@ -54,7 +58,8 @@ func (s *session) do(ctx context.Context, q Request) (Reply, error) {
 	case q.Op == OpOpen && q.Open != nil:
 		return s.doOpen(ctx, *q.Open)
 	case q.Op == OpRow && q.Row != nil && s.media != nil:
-		return Reply{}, s.begin(*q.Row)
+		err := s.begin(*q.Row)
+		return Reply{Used: used()}, err
 	case q.Op == OpPhase && q.Phase != nil && s.medium != nil:
 		s.prepare(*q.Phase)
 		return Reply{}, nil
@@ -107,7 +112,7 @@ func (s *session) begin(row Row) error {
 func (s *session) prepare(p Phase) {
 	s.kind = p
 	s.phase = newPhase(s.row, p.Kind, s.log, s.past)
-	s.losses, s.cpu = s.medium.Losses(), cpuTime()
+	s.losses, s.drops, s.used = s.medium.Losses(), drops(), kernel.Self()
 	s.meter.now.Store(s.phase)
 }
 
@@ -150,8 +155,9 @@ func (s *session) wait(ctx context.Context, expect []uint64) (Reply, error) {
 	if err := s.complete(ctx); err != nil {
 		return Reply{}, err
 	}
+	took := kernel.Self().Since(s.used)
 	p, now := s.phase, s.medium.Losses()
-	m := &Measured{Delivered: p.count, First: p.first, Last: p.last, CPU: cpuTime() - s.cpu,
+	m := &Measured{Delivered: p.count, First: p.first, Last: p.last, Used: took, KernelDrops: dropsSince(s.drops),
 		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted}
 	if s.row.Level != Raw {
 		m.Breach = s.undelivered(expect)
@@ -208,7 +214,7 @@ func (s *session) undelivered(expect []uint64) *check.Breach {
 }
 
 func (s *session) digests() Reply {
-	r := Reply{Digests: s.log.Digests(), Breach: s.log.Breach()}
+	r := Reply{Digests: s.log.Digests(), Breach: s.log.Breach(), Used: used()}
 	if r.Breach != nil {
 		r.Breach.Member = s.row.Self
 	}

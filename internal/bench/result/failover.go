@@ -14,6 +14,7 @@ import (
 // Failover is the document of a run that measured failures.
 type Failover struct {
 	Schema   int              `json:"schema"`
+	Command  string           `json:"command"` // CommandFailover
 	Version  Version          `json:"version"`
 	Started  time.Time        `json:"started"` // UTC
 	ElapsedS float64          `json:"elapsed_s"`
@@ -104,7 +105,7 @@ const (
 func milli(ns int64) float64 { return float64(ns) / 1e6 }
 
 // Encode returns the document.
-func (r *Failover) Encode() ([]byte, error) { return encode(r) }
+func (r *Failover) Encode() ([]byte, error) { return Encode(r) }
 
 // Notes returns nothing: what the sockets lack is no matter at a moderate rate.
 func (r *Failover) Notes() []string { return nil }

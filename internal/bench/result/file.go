@@ -70,8 +70,8 @@ func create(path string) (*os.File, error) {
 	return f, nil
 }
 
-// encode returns a document as indented JSON.
-func encode(document any) ([]byte, error) {
+// Encode returns a document as indented JSON.
+func Encode(document any) ([]byte, error) {
 	b, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("results: %w", err)

@@ -15,8 +15,8 @@ type Latency struct {
 	MeanUs      float64      `json:"mean_us"`
 	MaxUs       float64      `json:"max_us"`
 	Samples     int64        `json:"latency_samples"`
-	Percentiles []Percentile `json:"percentiles"`
-	Histogram   string       `json:"histogram"` // ns, HdrHistogram V2 compressed, base64
+	Percentiles []Percentile `json:"percentiles,omitempty"` // of all runs together; none in a single one
+	Histogram   string       `json:"histogram"`             // ns, HdrHistogram V2 compressed, base64
 }
 
 // Percentile is one point of the distribution.

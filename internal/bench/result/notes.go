@@ -9,9 +9,10 @@ import (
 	"cohort/tuning"
 )
 
-// Notes returns what kept the members' sockets from being as fast as they can be,
-// with the commands that change it, each once.
+// Notes returns what kept the figures from being better: a noisy machine, and what the
+// members' sockets lack, with the commands that change it, each once.
 func (r *Run) Notes() (notes []string) {
+	notes = append(r.noise(), r.drops()...)
 	for _, m := range r.Members {
 		for _, f := range []*iomulticast.Features{m.Engine, m.Raw} {
 			if f == nil {
@@ -28,6 +29,40 @@ func (r *Run) Notes() (notes []string) {
 		notes = append(notes, "vsbench doctor says what else this machine could change, and what it would give")
 	}
 	return notes
+}
+
+// noise warns of a noisy machine: rows that were disturbed, even if the whole run was not.
+func (r *Run) noise() (notes []string) {
+	if r.Noise != nil && r.Noise.Noisy {
+		notes = append(notes, "WARNING: noisy machine, these figures may be far off: "+strings.Join(r.Noise.Reasons, "; "))
+	}
+	var rows int
+	for i := range r.Rows {
+		if n := r.Rows[i].Noise; n != nil && n.Noisy {
+			rows++
+		}
+	}
+	if rows > 0 {
+		notes = append(notes, fmt.Sprintf("WARNING: noise disturbed %d of %d rows: see their last column", rows, len(r.Rows)))
+	}
+	return notes
+}
+
+// drops says where the kernel's two counters of the same thing differ.
+func (r *Run) drops() []string {
+	var sockets, udp uint64
+	known := false
+	for i := range r.Rows {
+		if n := r.Rows[i].KernelDropped; n != nil {
+			known = true
+			udp += *n
+			sockets += r.Rows[i].Dropped
+		}
+	}
+	if !known || udp == sockets {
+		return nil
+	}
+	return []string{fmt.Sprintf("full receive buffers: the members' sockets have dropped %d packets, all sockets where they meet %d (Udp RcvbufErrors)", sockets, udp)}
 }
 
 func notesOn(f *iomulticast.Features) (notes []string) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"cohort/internal/bench/noise"
+	"cohort/internal/bench/stat"
 	"cohort/iomulticast"
 	"cohort/tuning"
 )
@@ -13,9 +15,17 @@ import (
 // Schema counts incompatible changes of the document.
 const Schema = 1
 
+// The commands that leave documents, as these name them. Documents of before they
+// did have "".
+const (
+	CommandRun      = "run"
+	CommandFailover = "failover"
+)
+
 // Run is the document.
 type Run struct {
 	Schema   int            `json:"schema"`
+	Command  string         `json:"command"` // CommandRun
 	Version  Version        `json:"version"`
 	Started  time.Time      `json:"started"` // UTC
 	ElapsedS float64        `json:"elapsed_s"`
@@ -24,6 +34,8 @@ type Run struct {
 	Members  []Member       `json:"members"`
 	Rows     []Row          `json:"rows"`
 	Idle     []Idle         `json:"idle"`
+	Noise    *noise.Noise   `json:"noise"` // while it was measured; null if the system does not tell
+	Targets  *Targets       `json:"targets,omitempty"`
 }
 
 // Settings is how it was measured.
@@ -32,15 +44,16 @@ type Settings struct {
 	Sizes         []int    `json:"sizes"` // bytes
 	Members       int      `json:"members"`
 	Senders       []int    `json:"senders"`
-	DurationS     float64  `json:"duration_s"`      // of a row: half of it flood, half of it load
-	WarmUpS       float64  `json:"warm_up_s"`       // before each row, not counted
+	Runs          int      `json:"runs"`            // of each row
+	DurationS     float64  `json:"duration_s"`      // of a row, all runs together: half of it flood, half of it load
+	WarmUpS       float64  `json:"warm_up_s"`       // before each run of a row, not counted
 	LoadMsgsPerS  float64  `json:"load_msgs_per_s"` // asked for; a row may have less
 	Network       string   `json:"network"`
 	Interface     string   `json:"interface"`
 	MTU           int      `json:"mtu"`  // 0: the interface's own
 	Loss          float64  `json:"loss"` // probability that a member loses a packet that has come
 	IdlePauseS    float64  `json:"idle_pause_s"`
-	IdleMessages  int      `json:"idle_messages"`
+	IdleMessages  int      `json:"idle_messages"`  // all runs together
 	LatencyCounts string   `json:"latency_counts"` // whose deliveries are in the percentiles
 }
 
@@ -52,7 +65,8 @@ type Member struct {
 	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
 }
 
-// Row is one level at one size with so many senders.
+// Row is one level at one size with so many senders. Figures are medians of its runs,
+// counts are sums, and percentiles and histogram are of all runs together.
 type Row struct {
 	Level     string `json:"level"`
 	SizeBytes int    `json:"size_bytes"`
@@ -67,6 +81,7 @@ type Row struct {
 	Messages      uint64    `json:"messages"`       // sent at full speed
 	Lost          uint64    `json:"lost_messages"`  // sent and not delivered at the worst member: only raw may
 	Dropped       uint64    `json:"dropped_packets"`
+	KernelDropped *uint64   `json:"kernel_dropped_datagrams"` // as UDP counts them where members meet, others' too; null if it does not tell
 	Retransmitted uint64    `json:"retransmitted_packets"`
 	Verified      bool      `json:"verified"`
 
@@ -75,6 +90,13 @@ type Row struct {
 
 	RatioFbcast *float64 `json:"ratio_fbcast"` // of messages per second; null if not measured in this run
 	RatioRaw    *float64 `json:"ratio_raw"`
+
+	RatioOneSender *float64                 `json:"ratio_one_sender"` // to the same level with one sender
+	Intervals      map[string]stat.Interval `json:"intervals"`        // of the figures with these names
+	Processes      []Process                `json:"processes"`        // at full speed
+	LoadProcesses  []Process                `json:"load_processes"`   // at the load
+	Noise          *noise.Noise             `json:"noise"`            // null if the system does not tell
+	Runs           []Pass                   `json:"runs"`
 }
 
 // Idle is a level used one message at a time on an idle group.
@@ -83,11 +105,15 @@ type Idle struct {
 	SizeBytes int    `json:"size_bytes"`
 	Verified  bool   `json:"verified"`
 	Latency
-	RatioToRaw *float64 `json:"ratio_to_raw"` // of medians; null if raw was not measured
+	RatioToRaw *float64                 `json:"ratio_to_raw"` // of medians; null if raw was not measured
+	Intervals  map[string]stat.Interval `json:"intervals"`
+	Processes  []Process                `json:"processes"`
+	Noise      *noise.Noise             `json:"noise"`
+	Runs       []IdlePass               `json:"runs"`
 }
 
 // Encode returns the document.
-func (r *Run) Encode() ([]byte, error) { return encode(r) }
+func (r *Run) Encode() ([]byte, error) { return Encode(r) }
 
 // DefaultPath returns where what a command measured is written if it started then.
 func DefaultPath(command string, started time.Time) string {

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"cohort/internal/bench/kernel"
+	"cohort/internal/bench/noise"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
@@ -75,28 +78,49 @@ func TestMergeRefusesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func sample() *Run {
-	r := &Run{Schema: Schema, Started: time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC),
-		Settings: Settings{Members: 3, Network: "loopback", DurationS: 0.9, IdlePauseS: 0.002}}
+// sample is a document of three runs: one as given, one a tenth slower and one a tenth faster.
+func sample(t *testing.T) *Run {
+	t.Helper()
+	r := &Run{Schema: Schema, Command: CommandRun, Started: time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC),
+		Settings: Settings{Members: 3, Network: "loopback", Runs: 3, DurationS: 0.9, IdlePauseS: 0.002}}
+	some := encoded(t, 1000, 2000)
 	add := func(level string, size, senders int, rate, p50 float64, verified bool) {
-		r.Rows = append(r.Rows, Row{Level: level, SizeBytes: size, Members: 3, Senders: senders, Network: "loopback",
-			MsgsPerS: rate, MBPerS: rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate, Verified: verified,
-			LoadMsgsPerS: 10000, Latency: Latency{P50Us: p50, P99Us: 9 * p50, P999Us: 30 * p50}})
+		row := Row{Level: level, SizeBytes: size, Members: 3, Senders: senders, Network: "loopback", Verified: verified}
+		for k, f := range []float64{1, 0.9, 1.1} {
+			dropped := uint64(2)
+			row.Runs = append(row.Runs, Pass{MsgsPerS: f * rate, MBPerS: f * rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate / f,
+				MemberRates: []float64{f * rate, 2 * rate}, Messages: 100, Dropped: uint64(k), KernelDropped: &dropped, Retransmitted: 10,
+				LoadMsgsPerS: 10000, Latency: Latency{P50Us: p50 / f, P99Us: 9 * p50 * f, P999Us: 30 * p50, Histogram: some},
+				Processes: []Process{{Rank: 0, UserS: 1, SystemS: 2, Voluntary: 3, Involuntary: 4}}})
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	idle := func(level string, p50 float64, verified bool) {
+		row := Idle{Level: level, SizeBytes: 64, Verified: verified}
+		for _, f := range []float64{1, 0.9, 1.1} {
+			row.Runs = append(row.Runs, IdlePass{Latency: Latency{P50Us: f * p50, P99Us: 3 * p50, Histogram: some}})
+		}
+		r.Idle = append(r.Idle, row)
 	}
 	add("raw", 64, 1, 9_871_234, 21.04, false)
 	add("fbcast", 64, 1, 4_935_617, 33.3, true)
 	add("safe-abcast", 64, 1, 987_123, 45.67, true)
 	add("fbcast", 8192, 3, 950, 1234.5, true)
-	r.Rows[3].Dropped, r.Rows[3].Retransmitted = 7, 123456
-	r.Idle = []Idle{{Level: "raw", SizeBytes: 64, Latency: Latency{P50Us: 15, P99Us: 40}},
-		{Level: "abcast", SizeBytes: 64, Verified: true, Latency: Latency{P50Us: 22.5, P99Us: 60}}}
-	r.Ratios()
+	r.Rows[3].Runs[0].Retransmitted = 123456
+	// The other rows' machine does not tell.
+	r.Rows[0].Runs[0].Span = noise.Span{Times: kernel.Times{Busy: time.Second, Idle: time.Second}, Own: time.Second}
+	r.Rows[1].Runs[0].Span = noise.Span{Times: kernel.Times{Busy: time.Second, Idle: time.Second}, Own: time.Second / 2}
+	idle("raw", 15, false)
+	idle("abcast", 22.5, true)
+	if err := r.Summarize(); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 
 func TestTableIsAsItWas(t *testing.T) {
 	var b strings.Builder
-	if err := sample().Table(&b); err != nil {
+	if err := sample(t).Table(&b); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join("testdata", "table.txt")
@@ -115,19 +139,24 @@ func TestTableIsAsItWas(t *testing.T) {
 }
 
 func TestARatioIsNeverMadeUp(t *testing.T) {
-	r := sample()
-	if q := r.Rows[1].RatioRaw; q == nil || *q != 0.5 {
+	r := sample(t)
+	if q := r.Rows[1].RatioRaw; q == nil || math.Abs(*q-0.5) > 1e-6 {
 		t.Errorf("fbcast to raw at 64 B: %v, want 0.5", q)
 	}
 	if q := r.Rows[3].RatioRaw; q != nil {
 		t.Errorf("fbcast to raw at 8 KiB: %v, but raw was not measured there", *q)
 	}
-	if q := r.Idle[1].RatioToRaw; q == nil || *q != 1.5 {
+	if q := r.Idle[1].RatioToRaw; q == nil || math.Abs(*q-1.5) > 1e-6 {
 		t.Errorf("idle abcast to raw: %v, want 1.5", q)
 	}
 	r.Idle = r.Idle[1:]
 	r.Idle[0].RatioToRaw = nil
-	r.Ratios()
+	for k := range r.Idle[0].Runs {
+		r.Idle[0].Runs[k].RatioToRaw = nil
+	}
+	if err := r.Summarize(); err != nil {
+		t.Fatal(err)
+	}
 	if q := r.Idle[0].RatioToRaw; q != nil {
 		t.Errorf("idle abcast to raw: %v, but raw was not measured", *q)
 	}
@@ -135,7 +164,7 @@ func TestARatioIsNeverMadeUp(t *testing.T) {
 
 // The names that scripts rely on.
 func TestJSONNames(t *testing.T) {
-	b, err := sample().Encode()
+	b, err := sample(t).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,12 +176,13 @@ func TestJSONNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"level", "size_bytes", "members", "senders", "network", "msgs_per_s", "mb_per_s", "cpu_us_per_msg",
-		"load_msgs_per_s", "p50_us", "p99_us", "p999_us", "dropped_packets", "retransmitted_packets", "verified", "percentiles"} {
+		"load_msgs_per_s", "p50_us", "p99_us", "p999_us", "dropped_packets", "retransmitted_packets", "verified", "percentiles",
+		"intervals", "runs", "processes", "load_processes", "noise", "ratio_one_sender", "kernel_dropped_datagrams"} {
 		if _, ok := doc.Rows[0][name]; !ok {
 			t.Errorf("rows have no %q", name)
 		}
 	}
-	for _, name := range []string{"level", "size_bytes", "p50_us", "p99_us", "ratio_to_raw"} {
+	for _, name := range []string{"level", "size_bytes", "p50_us", "p99_us", "ratio_to_raw", "intervals", "runs", "processes", "noise"} {
 		if _, ok := doc.Idle[0][name]; !ok {
 			t.Errorf("idle has no %q", name)
 		}
@@ -163,7 +193,7 @@ func TestJSONNames(t *testing.T) {
 }
 
 func TestWriteIsWholeOrNothing(t *testing.T) {
-	r := sample()
+	r := sample(t)
 	path := filepath.Join(t.TempDir(), "not", "there", "yet", filepath.Base(DefaultPath("run", r.Started)))
 	if filepath.Base(path) != "run-20310203T040506Z.json" {
 		t.Errorf("default name %s", path)

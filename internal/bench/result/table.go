@@ -3,13 +3,17 @@ package result
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"cohort/internal/bench/noise"
+	"cohort/internal/bench/stat"
 )
 
-var heads = []string{"level", "size", "senders", "msgs/s", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "load/s", "CPU µs/msg",
-	"x fbcast", "x raw", "dropped", "retransmitted", "verified"}
+var heads = []string{"level", "size", "senders", "msgs/s", "±", "MB/s", "p50 µs", "±", "p99 µs", "±", "p99.9 µs", "load/s", "CPU µs/msg",
+	"x fbcast", "x raw", "dropped", "retransmitted", "verified", "noise"}
 
 // Table writes the run for people: how it was measured, a line per row, and a second table for the
 // idle group if that was measured.
@@ -19,8 +23,8 @@ func (r *Run) Table(w io.Writer) error {
 	if s.Loss > 0 {
 		losing = fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
 	}
-	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n\n",
-		s.Members, s.Network, losing, seconds(s.DurationS/2))
+	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n%s\n",
+		s.Members, s.Network, losing, seconds(s.DurationS/2), s.ofRuns())
 	t := newTable(w, heads)
 	for i := range r.Rows {
 		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {
@@ -28,22 +32,97 @@ func (r *Run) Table(w io.Writer) error {
 		}
 		t.line(r.Rows[i].cells())
 	}
-	if err := t.flush(); err != nil || len(r.Idle) == 0 {
+	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(s.IdlePauseS))
-	t = newTable(w, []string{"level", "size", "p50 µs", "p99 µs", "x raw", "verified"})
-	for _, i := range r.Idle {
-		t.line([]string{i.Level, Bytes(i.SizeBytes), micro(i.P50Us), micro(i.P99Us), times(i.RatioToRaw), yes(i.Verified)})
+	if len(r.Idle) > 0 {
+		if err := r.idleTable(w); err != nil {
+			return err
+		}
+	}
+	if r.Targets != nil {
+		return r.Targets.table(w)
+	}
+	return nil
+}
+
+func (r *Run) idleTable(w io.Writer) error {
+	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(r.Settings.IdlePauseS))
+	t := newTable(w, []string{"level", "size", "p50 µs", "±", "p99 µs", "±", "x raw", "verified", "noise"})
+	for i := range r.Idle {
+		t.line(r.Idle[i].cells())
 	}
 	return t.flush()
 }
 
+// ofRuns says how many runs the figures are of, and what ± is.
+func (s *Settings) ofRuns() string {
+	if s.Runs < 2 {
+		return ""
+	}
+	return fmt.Sprintf("figures are medians of %d runs; ± is how far the %.0f %% interval of the median reaches\n",
+		s.Runs, 100*stat.Confident(s.Runs))
+}
+
 func (r *Row) cells() []string {
-	return []string{r.Level, Bytes(r.SizeBytes), strconv.Itoa(r.Senders), Count(r.MsgsPerS), amount(r.MBPerS),
-		micro(r.P50Us), micro(r.P99Us), micro(r.P999Us), Count(r.LoadMsgsPerS), amount(r.CPUUsPerMsg),
+	spread := func(name string) string {
+		f, _ := r.Figure(name)
+		return f.Spread()
+	}
+	return []string{r.Level, Bytes(r.SizeBytes), strconv.Itoa(r.Senders), Count(r.MsgsPerS), spread("msgs_per_s"), amount(r.MBPerS),
+		micro(r.P50Us), spread("p50_us"), micro(r.P99Us), spread("p99_us"), micro(r.P999Us), Count(r.LoadMsgsPerS), amount(r.CPUUsPerMsg),
 		times(r.RatioFbcast), times(r.RatioRaw), strconv.FormatUint(r.Dropped, 10), strconv.FormatUint(r.Retransmitted, 10),
-		yes(r.Verified)}
+		yes(r.Verified), loud(r.Noise)}
+}
+
+func (i *Idle) cells() []string {
+	spread := func(name string) string {
+		f, _ := i.Figure(name)
+		return f.Spread()
+	}
+	return []string{i.Level, Bytes(i.SizeBytes), micro(i.P50Us), spread("p50_us"), micro(i.P99Us), spread("p99_us"),
+		times(i.RatioToRaw), yes(i.Verified), loud(i.Noise)}
+}
+
+// Spread writes how far the interval reaches from the median, in percent; "" if there
+// is none.
+func (f Figure) Spread() string {
+	if f.Interval == nil {
+		return ""
+	}
+	return percent(f.Interval.Spread(f.Value))
+}
+
+// percent writes a part in percent.
+func percent(part float64) string {
+	if math.IsNaN(part) {
+		return ""
+	}
+	return strconv.FormatFloat(100*part, 'f', 0, 64) + "%"
+}
+
+// loud writes what made a noisy machine so, "-" for a quiet one and "?" for one that
+// does not tell.
+func loud(n *noise.Noise) string {
+	switch {
+	case n == nil:
+		return "?"
+	case !n.Noisy:
+		return "-"
+	case n.StealPct > noise.StealLimit:
+		return "steal " + percent(n.StealPct/100)
+	}
+	return "others " + percent(n.OthersPct/100)
+}
+
+// Aligned writes a table, its heads first: the first column aligned to the left, the
+// others to the right.
+func Aligned(w io.Writer, rows [][]string) error {
+	t := newTable(w, rows[0])
+	for _, cells := range rows[1:] {
+		t.line(cells)
+	}
+	return t.flush()
 }
 
 // table aligns its columns: the first to the left, the others to the right.

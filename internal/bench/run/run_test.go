@@ -2,13 +2,17 @@ package run
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"cohort/internal/bench/check"
+	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/load"
+	"cohort/internal/bench/member"
+	"cohort/internal/bench/result"
 
 	"go.uber.org/goleak"
 )
@@ -52,6 +56,61 @@ func TestRunMeasuresAndVerifies(t *testing.T) {
 		if r.RatioRaw == nil || r.RatioFbcast == nil {
 			t.Errorf("%s: ratios missing", r.Level)
 		}
+	}
+}
+
+// TestRunsAreInterleaved: every row is measured once before any is again.
+func TestRunsAreInterleaved(t *testing.T) {
+	plan := shortPlan("raw", "fbcast", "abcast")
+	plan.Senders, plan.Runs = []int{1, 3}, 3
+	var seen []string
+	res, err := New(plan, newHub(t, 3, "", nil), func(_, steps int, text string) {
+		if steps != 27 {
+			t.Errorf("%d steps, want 27", steps)
+		}
+		seen = append(seen, text)
+	}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range seen {
+		if want := fmt.Sprintf("run %d of 3", i/9+1); !strings.Contains(text, want) {
+			t.Errorf("step %d is %q, want %s", i+1, text, want)
+		}
+	}
+	if !strings.HasPrefix(seen[0], "raw") || !strings.HasPrefix(seen[9], "fbcast") || !strings.HasPrefix(seen[18], "abcast") {
+		t.Errorf("the runs begin with %q, %q, %q; want each another level", seen[0], seen[9], seen[18])
+	}
+	for i, level := range []string{"raw", "fbcast", "abcast", "raw", "fbcast", "abcast"} {
+		r := res.Rows[i]
+		if r.Level != level || r.Senders != []int{1, 3}[i/3] || len(r.Runs) != 3 || r.Verified != (level != "raw") {
+			t.Errorf("row %d: %s, %d sending, %d runs, verified %v", i, r.Level, r.Senders, len(r.Runs), r.Verified)
+		}
+		if len(r.Intervals) < 8 || len(r.Processes) != 3 || len(r.LoadProcesses) != 3 || len(r.Percentiles) == 0 || r.Runs[0].Percentiles != nil {
+			t.Errorf("%s: %d intervals, %d and %d processes, %d percentiles", level, len(r.Intervals), len(r.Processes), len(r.LoadProcesses), len(r.Percentiles))
+		}
+	}
+	for _, i := range res.Idle {
+		if len(i.Runs) != 3 || i.RatioToRaw == nil || i.Samples < 3*100 {
+			t.Errorf("%s on an idle group: %d runs, %d latencies", i.Level, len(i.Runs), i.Samples)
+		}
+	}
+}
+
+// TestKernelDropsAreOfNamespaces: members that look at one counter do not make it more.
+func TestKernelDropsAreOfNamespaces(t *testing.T) {
+	drops := func(space uint32, n uint64) member.Measured {
+		return member.Measured{KernelDrops: &kernel.Drops{Namespace: space, Datagrams: n}, Dropped: 1}
+	}
+	var p result.Pass
+	(&figures{members: []member.Measured{{}}}).losses(&p)
+	if p.KernelDropped != nil {
+		t.Errorf("nobody told, and that is %d", *p.KernelDropped)
+	}
+	(&figures{members: []member.Measured{drops(1, 5), drops(1, 4), drops(2, 10)}}).losses(&p)
+	(&figures{members: []member.Measured{drops(1, 1)}}).losses(&p)
+	if p.KernelDropped == nil || *p.KernelDropped != 16 || p.Dropped != 4 {
+		t.Errorf("%+v, want 16 and 4 dropped", p)
 	}
 }
 

@@ -1,0 +1,95 @@
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxDocument bounds a document that is read, in bytes.
+const maxDocument = 256 << 20
+
+// ReadRun reads a document that run has left, also one of before documents named their
+// command or had several runs. The error names the file and what is wrong with it.
+func ReadRun(path string) (*Run, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxDocument {
+		return nil, fmt.Errorf("%s: more than %s: not a document of vsbench", path, Bytes(maxDocument))
+	}
+	r, err := parseRun(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+func parseRun(b []byte) (*Run, error) {
+	// What it is comes first: other documents have other types under the same names.
+	var kind struct {
+		Schema  int               `json:"schema"`
+		Command string            `json:"command"`
+		Rows    []json.RawMessage `json:"rows"`
+	}
+	if err := json.Unmarshal(b, &kind); err != nil {
+		return nil, fmt.Errorf("not a document of vsbench: %w", err)
+	}
+	switch {
+	case kind.Schema == 0:
+		return nil, fmt.Errorf("not a document of vsbench: it has no schema")
+	case kind.Schema != Schema:
+		return nil, fmt.Errorf("schema %d: this vsbench reads %d", kind.Schema, Schema)
+	case kind.Command != "" && kind.Command != CommandRun:
+		return nil, fmt.Errorf("a document of %q: want one of %q", kind.Command, CommandRun)
+	}
+	var r Run
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("not a document of run: %w", err)
+	}
+	if len(r.Rows)+len(r.Idle) == 0 {
+		return nil, fmt.Errorf("it has no rows")
+	}
+	return &r, r.checkRows()
+}
+
+// checkRows returns an error if rows are not those of run, or one is there twice.
+func (r *Run) checkRows() error {
+	seen := map[string]bool{}
+	var keys []string
+	for i := range r.Rows {
+		keys = append(keys, r.Rows[i].key())
+		if r.Rows[i].Level == "" {
+			return fmt.Errorf("row %d has no level: not a document of %q", i, CommandRun)
+		}
+	}
+	for i := range r.Idle {
+		keys = append(keys, r.Idle[i].key())
+		if r.Idle[i].Level == "" {
+			return fmt.Errorf("entry %d of idle has no level: not a document of %q", i, CommandRun)
+		}
+	}
+	for _, k := range keys {
+		if seen[k] {
+			return fmt.Errorf("%s is there twice", k)
+		}
+		seen[k] = true
+	}
+	return nil
+}
+
+// key tells the row from all others of its run.
+func (r *Row) key() string {
+	return fmt.Sprintf("%q, %s, %d of %d sending, %s", r.Level, Bytes(r.SizeBytes), r.Senders, r.Members, r.Network)
+}
+
+func (i *Idle) key() string {
+	return fmt.Sprintf("%q, %s, idle", i.Level, Bytes(i.SizeBytes))
+}
