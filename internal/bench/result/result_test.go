@@ -80,7 +80,7 @@ func sample() *Run {
 		Settings: Settings{Members: 3, Network: "loopback", DurationS: 0.9, IdlePauseS: 0.002}}
 	add := func(level string, size, senders int, rate, p50 float64, verified bool) {
 		r.Rows = append(r.Rows, Row{Level: level, SizeBytes: size, Members: 3, Senders: senders, Network: "loopback",
-			MsgsPerS: rate, MBPerS: rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate, Verified: verified,
+			Speed: Speed{MsgsPerS: rate, MBPerS: rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate}, Verified: verified,
 			LoadMsgsPerS: 10000, Latency: Latency{P50Us: p50, P99Us: 9 * p50, P999Us: 30 * p50}})
 	}
 	add("raw", 64, 1, 9_871_234, 21.04, false)

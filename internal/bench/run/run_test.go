@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cohort/internal/bench/check"
+	"cohort/internal/bench/course"
 	"cohort/internal/bench/load"
 
 	"go.uber.org/goleak"
@@ -155,7 +156,7 @@ func TestBreachesFailTheRun(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := New(shortPlan(c.level), newHub(t, 3, c.level, c.fault), nil).Run(t.Context())
-			var b *Breach
+			var b *course.Breach
 			if !errors.As(err, &b) {
 				t.Fatalf("error %v; want a breach", err)
 			}
