@@ -72,6 +72,15 @@ func TestWrongFlags(t *testing.T) {
 		{"failover --timeout 5", "--timeout"},
 		{"failover --network wifi", "--network"},
 		{"failover --levels raw", "unknown flag --levels"},
+		{"latency --levels xbcast", `--levels: "xbcast": want raw, fbcast,`},
+		{"latency --points 0", "--points: 0: want 0.1 to 200 percent"},
+		{"latency --points NaN", "--points: NaN: want 0.1 to 200 percent"},
+		{"latency --points 5,5", "--points: 5 is there twice"},
+		{"latency --loads 0.5", "--loads: 0.5: want 1 to 100000000 messages per second"},
+		{"latency --senders 4", "--senders: 4: want 1 to 3 members"},
+		{"latency --members 65", "--members: 65: want 2 to 64 processes"},
+		{"latency --duration 19ms", "--duration: 19ms: want at least 20ms"},
+		{"latency --mtu 575", "--mtu: 575: want"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
 		if status != exitUsage {
@@ -89,7 +98,9 @@ func TestWrongFlags(t *testing.T) {
 func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--load", "--network", "--mtu", "--loss", "--json"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
+	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
+		{[]string{"latency", "-h"}, ofLatency},
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
 	} {
 		args := c.args
@@ -119,6 +130,9 @@ func TestVersion(t *testing.T) {
 
 type document struct {
 	Schema   int
+	Command  string
+	ElapsedS float64 `json:"elapsed_s"`
+	Machine  map[string]any
 	Settings map[string]any
 	Members  []map[string]any
 	Rows     []map[string]any

@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"time"
 
 	"cohort/internal/bench/fleet"
@@ -31,33 +26,12 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	})
 }
 
-// runOn makes the network and the members, and removes them whatever happens.
+// runOn runs the plan on a network and members of its own.
 func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *result.Run, err error) {
-	n, err := newNetwork(c.Network, c.Members, c.MTU)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, n.close()) }()
-	plan.Open = member.Open{Interface: n.iface, Segment: n.segment, Loss: c.Loss, Cluster: "vsbench-" + rand.Text()}
-	plan.Open.RawGroup, plan.Open.IdleGroup = randomGroup(), randomGroup()
-	f, err := startMembers(n, c.Members, p)
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err != nil {
-		return nil, err
-	}
-	return run.New(plan, f, p.row).Run(ctx)
-}
-
-// startMembers starts this program once per member. The fleet has those that did start.
-func startMembers(n *network, members int, stderr io.Writer) (*fleet.Fleet, error) {
-	self, err := os.Executable()
-	var started []fleet.Caller
-	for i := 0; i < members && err == nil; i++ {
-		var p *fleet.Process
-		p, err = fleet.Start(n.host(i), fmt.Sprintf("process %d", i), exec.Command(self, "member"), stderr)
-		if err == nil {
-			started = append(started, p)
-		}
-	}
-	return fleet.New(started), err
+	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
+		plan.Open, plan.Open.Loss = o, c.Loss
+		res, err = run.New(plan, f, p.row).Run(ctx)
+		return err
+	})
+	return res, err
 }

@@ -11,8 +11,10 @@ import (
 
 // Notes returns what kept the members' sockets from being as fast as they can be,
 // with the commands that change it, each once.
-func (r *Run) Notes() (notes []string) {
-	for _, m := range r.Members {
+func (r *Run) Notes() []string { return notes(r.Members) }
+
+func notes(members []Member) (notes []string) {
+	for _, m := range members {
 		for _, f := range []*iomulticast.Features{m.Engine, m.Raw} {
 			if f == nil {
 				continue

@@ -34,7 +34,7 @@ type Plan struct {
 
 // WarmUp returns how long a row runs before it is measured.
 func (p *Plan) WarmUp() time.Duration {
-	return min(max(p.Duration/10, 10*time.Millisecond), 500*time.Millisecond)
+	return course.WarmUp(p.Duration)
 }
 
 // Steps returns how many rows there are, those of the idle group included.
@@ -117,13 +117,7 @@ func (r *Runner) finished(format string, args ...any) {
 
 // row measures one row at full speed and then at the load.
 func (r *Runner) row(ctx context.Context, c *course.Course) (row result.Row, err error) {
-	if err = c.Begin(ctx); err != nil {
-		return row, err
-	}
-	if _, err = c.Phase(ctx, member.Phase{Kind: member.Flood, Duration: r.plan.WarmUp()}); err != nil {
-		return row, err
-	}
-	full, err := c.Phase(ctx, member.Phase{Kind: member.Flood, Duration: r.plan.Duration / 2})
+	full, err := c.Full(ctx, r.plan.WarmUp(), r.plan.Duration/2)
 	if err != nil {
 		return row, err
 	}
