@@ -34,12 +34,13 @@ const (
 
 // cli is the commands and their flags.
 type cli struct {
-	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
-	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
-	Latency  latencyCmd  `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
-	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
-	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
-	Version  versionFlag `help:"Print the version and exit."`
+	Run        runCmd        `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
+	Failover   failoverCmd   `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Latency    latencyCmd    `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
+	Throughput throughputCmd `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
+	Member     memberCmd     `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
+	Survivor   survivorCmd   `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
+	Version    versionFlag   `help:"Print the version and exit."`
 }
 
 const description = `Shows what each ordering level costs on this machine.
@@ -97,6 +98,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		work = &c.Failover
 	case "latency":
 		work = &c.Latency
+	case "throughput":
+		work = &c.Throughput
 	default:
 		work = &c.Run
 	}

@@ -81,6 +81,12 @@ func TestWrongFlags(t *testing.T) {
 		{"latency --members 65", "--members: 65: want 2 to 64 processes"},
 		{"latency --duration 19ms", "--duration: 19ms: want at least 20ms"},
 		{"latency --mtu 575", "--mtu: 575: want"},
+		{"throughput --sizes 31", "--sizes: 31: want 32 to"},
+		{"throughput --members 3,1", "--members: 1: want 2 to 64 processes"},
+		{"throughput --senders 0", `--senders: "0": want all, or 1 to 3 members`},
+		{"throughput --senders some", `--senders: "some": want all, or 1 to 3 members`},
+		{"throughput --members 2,3 --senders 4", `--senders: "4": want all, or 1 to 3 members`},
+		{"throughput --duration 5", "--duration"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
 		if status != exitUsage {
@@ -101,6 +107,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
 	} {
 		args := c.args

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +55,9 @@ func checkSizes(sizes []int) error {
 }
 
 func checkMembers(n int) error { return between(n, 2, membership.MaxMembers, "processes") }
+
+// most returns the largest number of a list; 0 of an empty one.
+func most(list []int) int { return slices.Max(append([]int{0}, list...)) }
 
 func checkDuration(d time.Duration) error {
 	if d < minDuration {
