@@ -38,6 +38,7 @@ type cli struct {
 	Failover   failoverCmd   `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
 	Latency    latencyCmd    `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
 	Throughput throughputCmd `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
+	Scale      scaleCmd      `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
 	Member     memberCmd     `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd   `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version    versionFlag   `help:"Print the version and exit."`
@@ -98,6 +99,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		work = &c.Failover
 	case "latency":
 		work = &c.Latency
+	case "scale":
+		work = &c.Scale
 	case "throughput":
 		work = &c.Throughput
 	default:

@@ -87,6 +87,15 @@ func TestWrongFlags(t *testing.T) {
 		{"throughput --senders some", `--senders: "some": want all, or 1 to 3 members`},
 		{"throughput --members 2,3 --senders 4", `--senders: "4": want all, or 1 to 3 members`},
 		{"throughput --duration 5", "--duration"},
+		{"scale --members 2,65", "--members: 65: want 2 to 64 processes"},
+		{"scale --groups 100001", "--groups: 100001: want 1 to 100000 groups"},
+		{"scale --groups 0,1", "--groups: 0: want 1 to 100000 groups"},
+		{"scale --groups 10,1", "--groups: [10 1]: want rising numbers"},
+		{"scale --group-members 1", "--group-members: 1: want 2 to 64 processes"},
+		{"scale --join-limit 0s", "--join-limit: 0s: want at least 1ms"},
+		{"scale --size 31", "--size: 31: want 32 to"},
+		{"scale --senders 2", "--senders"},
+		{"scale --load 0", "--load: 0: want 1 to 100000000 messages per second"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
 		if status != exitUsage {
@@ -107,6 +116,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
 	} {
@@ -144,6 +154,7 @@ type document struct {
 	Members  []map[string]any
 	Rows     []map[string]any
 	Idle     []map[string]any
+	Groups   []map[string]any
 }
 
 func parse(t *testing.T, b []byte) (d document) {

@@ -51,8 +51,10 @@ func first(errs ...error) error {
 func checkLevels(levels []string) error { return each("levels", levels, checkLevel) }
 
 func checkSizes(sizes []int) error {
-	return each("sizes", sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") })
+	return each("sizes", sizes, checkSize)
 }
+
+func checkSize(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }
 
 func checkMembers(n int) error { return between(n, 2, membership.MaxMembers, "processes") }
 

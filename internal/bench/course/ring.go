@@ -90,3 +90,25 @@ func (r *Ring) Heat(ctx context.Context, levels []string, sizes []int, d time.Du
 	}
 	return nil
 }
+
+// Join has all members join groups until they are in so many or the limit has passed.
+// It returns in how many all are, the one that they were opened with included, and
+// how long the slowest took.
+func (r *Ring) Join(ctx context.Context, groups int, limit time.Duration) (n int, took time.Duration, err error) {
+	replies, err := r.fleet.Each(ctx, r.fleet.Len(), limit+stepLimit, func(int) member.Request {
+		return member.Request{Op: member.OpJoin, Join: &member.Join{Groups: groups, Limit: limit}}
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, a := range replies {
+		if a.Joined == nil {
+			return 0, 0, fmt.Errorf("member %d joined nothing", i)
+		}
+		if n == 0 || a.Joined.Groups < n {
+			n = a.Joined.Groups
+		}
+		took = max(took, a.Joined.Took)
+	}
+	return n, took, nil
+}

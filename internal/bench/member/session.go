@@ -53,6 +53,8 @@ func (s *session) do(ctx context.Context, q Request) (Reply, error) {
 	switch {
 	case q.Op == OpOpen && q.Open != nil:
 		return s.doOpen(ctx, *q.Open)
+	case q.Op == OpJoin && q.Join != nil && s.media != nil:
+		return s.join(ctx, *q.Join)
 	case q.Op == OpRow && q.Row != nil && s.media != nil:
 		return Reply{}, s.begin(*q.Row)
 	case q.Op == OpPhase && q.Phase != nil && s.medium != nil:
@@ -79,6 +81,15 @@ func (s *session) doOpen(ctx context.Context, o Open) (Reply, error) {
 	s.media = m
 	opened := m.Opened()
 	return Reply{Opened: &opened}, nil
+}
+
+func (s *session) join(ctx context.Context, j Join) (Reply, error) {
+	began := time.Now()
+	n, err := s.media.Join(ctx, j.Groups, j.Limit)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Joined: &Joined{Groups: n, Took: time.Since(began)}}, nil
 }
 
 func (s *session) begin(row Row) error {
