@@ -39,6 +39,7 @@ type cli struct {
 	Latency    latencyCmd    `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
 	Throughput throughputCmd `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
 	Scale      scaleCmd      `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
+	Soak       soakCmd       `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
 	Member     memberCmd     `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd   `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version    versionFlag   `help:"Print the version and exit."`
@@ -101,6 +102,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		work = &c.Latency
 	case "scale":
 		work = &c.Scale
+	case "soak":
+		work = &c.Soak
 	case "throughput":
 		work = &c.Throughput
 	default:

@@ -87,6 +87,11 @@ func TestWrongFlags(t *testing.T) {
 		{"throughput --senders some", `--senders: "some": want all, or 1 to 3 members`},
 		{"throughput --members 2,3 --senders 4", `--senders: "4": want all, or 1 to 3 members`},
 		{"throughput --duration 5", "--duration"},
+		{"soak --interval 100ms", "--interval: 100ms: want at least 120ms for 6 levels"},
+		{"soak --duration 9s", "--duration: 9s: want at least the interval of 10s"},
+		{"soak --load 91", "--load: 91: want 1 to 90 percent"},
+		{"soak --senders 4", "--senders: 4: want 1 to 3 members"},
+		{"soak --size 0", "--size: 0: want 32 to"},
 		{"scale --members 2,65", "--members: 65: want 2 to 64 processes"},
 		{"scale --groups 100001", "--groups: 100001: want 1 to 100000 groups"},
 		{"scale --groups 0,1", "--groups: 0: want 1 to 100000 groups"},
@@ -116,6 +121,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"soak", "-h"}, []string{"--levels", "--size", "--members", "--senders", "--duration", "--interval", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
@@ -155,6 +161,11 @@ type document struct {
 	Rows     []map[string]any
 	Idle     []map[string]any
 	Groups   []map[string]any
+	Health   []map[string]any
+	Totals   []map[string]any
+	Drift    []map[string]any
+
+	Interrupted bool
 }
 
 func parse(t *testing.T, b []byte) (d document) {

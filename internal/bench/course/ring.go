@@ -112,3 +112,19 @@ func (r *Ring) Join(ctx context.Context, groups int, limit time.Duration) (n int
 	}
 	return n, took, nil
 }
+
+// Health asks all members what they hold, by rank.
+func (r *Ring) Health(ctx context.Context) ([]member.Health, error) {
+	replies, err := r.fleet.Each(ctx, r.fleet.Len(), stepLimit, func(int) member.Request { return member.Request{Op: member.OpHealth} })
+	if err != nil {
+		return nil, err
+	}
+	all := make([]member.Health, len(replies))
+	for i, a := range replies {
+		if a.Health == nil {
+			return nil, fmt.Errorf("member %d did not tell its health", i)
+		}
+		all[i] = *a.Health
+	}
+	return all, nil
+}

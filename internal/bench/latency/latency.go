@@ -57,9 +57,13 @@ func Run(ctx context.Context, ring *course.Ring, p Plan, observe func(done, step
 
 // curve measures one level at one size.
 func (b *bench) curve(ctx context.Context, c *course.Course) (points []result.Point, err error) {
-	top, err := b.saturation(ctx, c)
+	flood, saturation, err := c.Saturation(ctx, b.Duration/2)
 	if err != nil {
 		return nil, err
+	}
+	top := result.Point{
+		Level: c.Spec.Level, SizeBytes: c.Spec.Size, Members: c.Spec.Members, Senders: c.Spec.Senders, Network: b.Network,
+		FloodMsgsPerS: flood, SaturationMsgsPerS: saturation,
 	}
 	for _, percent := range b.Points {
 		p := top
@@ -81,29 +85,6 @@ func (b *bench) curve(ctx context.Context, c *course.Course) (points []result.Po
 		points[i].Verified = verified
 	}
 	return points, err
-}
-
-// saturation finds what the level carries. A schedule costs more than a flood, and
-// so do the clock and the histogram at each delivery: what is looked for is what comes
-// of the flood's rate once it is offered on a schedule.
-func (b *bench) saturation(ctx context.Context, c *course.Course) (p result.Point, err error) {
-	full, err := c.Full(ctx, course.WarmUp(b.Duration), b.Duration/2)
-	if err != nil {
-		return p, err
-	}
-	flood, err := full.Speed(c.Spec.Size)
-	if err != nil {
-		return p, err
-	}
-	over, err := c.Phase(ctx, c.Pace(flood.MsgsPerS, b.Duration/2))
-	if err != nil {
-		return p, err
-	}
-	paced, err := over.Speed(c.Spec.Size)
-	return result.Point{
-		Level: c.Spec.Level, SizeBytes: c.Spec.Size, Members: c.Spec.Members, Senders: c.Spec.Senders, Network: b.Network,
-		FloodMsgsPerS: flood.MsgsPerS, SaturationMsgsPerS: min(flood.MsgsPerS, paced.MsgsPerS),
-	}, err
 }
 
 // point measures one load.

@@ -40,6 +40,7 @@ const (
 	OpWait    Op = "wait"    // wait until all is delivered; answers Measured
 	OpDigests Op = "digests" // end the row; answers Digests and Breach
 	OpHistory Op = "history" // answers History
+	OpHealth  Op = "health"  // answers Health; between rows
 )
 
 // Open says what to open.
@@ -115,6 +116,14 @@ type Reply struct {
 	Digests  []uint64       `json:"digests,omitempty"`
 	Breach   *check.Breach  `json:"breach,omitempty"`
 	History  *check.History `json:"history,omitempty"`
+	Health   *Health        `json:"health,omitempty"`
+}
+
+// Health is what a process holds; what the system does not tell is 0.
+type Health struct {
+	RSSBytes   int64 `json:"rss_bytes"` // resident memory, garbage given back
+	Goroutines int   `json:"goroutines"`
+	OpenFiles  int   `json:"open_files"` // descriptors
 }
 
 // Measured is what one member saw of one phase.

@@ -55,6 +55,9 @@ func (s *session) do(ctx context.Context, q Request) (Reply, error) {
 		return s.doOpen(ctx, *q.Open)
 	case q.Op == OpJoin && q.Join != nil && s.media != nil:
 		return s.join(ctx, *q.Join)
+	case q.Op == OpHealth:
+		h := health()
+		return Reply{Health: &h}, nil
 	case q.Op == OpRow && q.Row != nil && s.media != nil:
 		return Reply{}, s.begin(*q.Row)
 	case q.Op == OpPhase && q.Phase != nil && s.medium != nil:
