@@ -14,12 +14,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"cohort/internal/bench/failover"
 	"cohort/internal/bench/media"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
+	"cohort/internal/replay"
 
 	"github.com/alecthomas/kong"
 )
@@ -40,6 +42,7 @@ type cli struct {
 	Throughput throughputCmd `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
 	Scale      scaleCmd      `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
 	Soak       soakCmd       `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
+	Replay     replayCmd     `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`
 	Member     memberCmd     `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd   `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version    versionFlag   `help:"Print the version and exit."`
@@ -81,6 +84,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	var c cli
 	parser, err := kong.New(&c,
 		kong.Name("vsbench"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Vars{"flaws": strings.Join(replay.Flaws(), ", ")},
 		kong.Help(help), kong.Exit(func(code int) { panic(exited(code)) }),
 	)
 	if err != nil {
@@ -102,6 +106,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		work = &c.Latency
 	case "scale":
 		work = &c.Scale
+	case "replay <seed>":
+		work = &c.Replay
 	case "soak":
 		work = &c.Soak
 	case "throughput":

@@ -92,6 +92,12 @@ func TestWrongFlags(t *testing.T) {
 		{"soak --load 91", "--load: 91: want 1 to 90 percent"},
 		{"soak --senders 4", "--senders: 4: want 1 to 3 members"},
 		{"soak --size 0", "--size: 0: want 32 to"},
+		{"replay", "seed"},
+		{"replay x", `replay "x": want a seed, 0 to`},
+		{"replay 1 --kind other", "--kind"},
+		{"replay 1 --flaw Wrong", `--flaw "Wrong": no such flaw`},
+		{"replay 1 --shrink 1000001", "--shrink: 1000001: want 0 to 1000000 runs"},
+		{"replay 1 --tail 5 --kind churn", "--tail: 5: only --kind fixed has it"},
 		{"scale --members 2,65", "--members: 65: want 2 to 64 processes"},
 		{"scale --groups 100001", "--groups: 100001: want 1 to 100000 groups"},
 		{"scale --groups 0,1", "--groups: 0: want 1 to 100000 groups"},
@@ -121,6 +127,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"replay", "-h"}, []string{"--kind", "--flaw", "--shrink", "--tail", "--json"}},
 		{[]string{"soak", "-h"}, []string{"--levels", "--size", "--members", "--senders", "--duration", "--interval", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},
