@@ -24,6 +24,7 @@ import (
 	"cohort/internal/replay"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 // Exit statuses.
@@ -36,16 +37,17 @@ const (
 
 // cli is the commands and their flags.
 type cli struct {
-	Run        runCmd        `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
-	Failover   failoverCmd   `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
-	Latency    latencyCmd    `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
-	Throughput throughputCmd `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
-	Scale      scaleCmd      `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
-	Soak       soakCmd       `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
-	Replay     replayCmd     `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`
-	Member     memberCmd     `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
-	Survivor   survivorCmd   `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
-	Version    versionFlag   `help:"Print the version and exit."`
+	Run        runCmd                    `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
+	Failover   failoverCmd               `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Latency    latencyCmd                `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
+	Throughput throughputCmd             `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
+	Scale      scaleCmd                  `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
+	Soak       soakCmd                   `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
+	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`
+	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`
+	Member     memberCmd                 `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
+	Survivor   survivorCmd               `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
+	Version    versionFlag               `help:"Print the version and exit."`
 }
 
 const description = `Shows what each ordering level costs on this machine.
@@ -90,6 +92,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
+	kongcompletion.Register(parser) // ends the program if a shell asks
 	command, err := parser.Parse(args)
 	if err != nil {
 		return fail(stderr, exitUsage, err)
@@ -100,6 +103,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
 	case "survivor":
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
+	case "completion", "completion <shell>":
+		return ended(stderr, command.Run())
 	case "failover":
 		work = &c.Failover
 	case "latency":
