@@ -1,10 +1,13 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
-// beside raw multicast, and checks while it measures that the order was kept. Its
-// command failover shows what the failure of a member costs the others.
+// beside raw multicast, and checks while it measures that the order was kept. Other
+// commands show latency against load, throughput by size, what more members and
+// groups cost, what the failure of a member costs the others, and what a long time
+// does; replay runs a seed of the simulator again.
 //
-// Exit status: 0 all was measured and every promise kept; 1 a level broke its
-// promise, or the run failed; 2 wrong flags; 130 interrupted.
+// Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a
+// level, or a property that replay checks), soak found a leak, or the command
+// failed; 2 wrong flags; 130 interrupted.
 package main
 
 import (
@@ -50,9 +53,9 @@ type cli struct {
 	Version    versionFlag               `help:"Print the version and exit."`
 }
 
-const description = `Shows what each ordering level costs on this machine.
+const exitStatuses = `Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a level, or a property that replay checks), soak found a leak, or the command failed; 2 wrong flags; 130 interrupted.`
 
-Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, or the run failed; 2 wrong flags; 130 interrupted.`
+const description = "Shows what each ordering level costs on this machine.\n\n" + exitStatuses
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

@@ -138,6 +138,9 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 		if status != exitOK || stderr != "" {
 			t.Errorf("%q: exit status %d, standard error %q", args, status, stderr)
 		}
+		if !strings.Contains(stdout, "Exit status: 0 all was measured") || !strings.Contains(stdout, "Examples:\n\n    vsbench") {
+			t.Errorf("%q does not tell the exit statuses, or has no examples:\n%s", args, stdout)
+		}
 		for _, flag := range c.flags {
 			_, after, ok := strings.Cut(stdout, "\n      "+flag+"=")
 			if !ok {

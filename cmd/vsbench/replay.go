@@ -32,7 +32,7 @@ func (replayCmd) Help() string {
 		"vsbench replay 42                                    seed 42 line by line",
 		"vsbench replay 5 --kind churn                        one whose views change",
 		"vsbench replay 2 --flaw SafeTooEarly --shrink 200    a deliberate flaw, in the smallest scenario that shows it",
-	) + "\n\nExit status 1: a property was violated."
+	)
 }
 
 // prepare checks the argument and the flags. The error names the first one that is wrong.

@@ -12,6 +12,16 @@ import (
 	"cohort/tuning"
 )
 
+// Help is the examples.
+func (runCmd) Help() string {
+	return examples(
+		"vsbench                                        all levels, in a minute",
+		"vsbench --levels raw,abcast --sizes 64         two levels at one size",
+		"vsbench run --network netns --duration 4s      members in network namespaces, longer rows (as root)",
+		"vsbench run --json - > a.json                  the results on standard output",
+	)
+}
+
 // measure carries out the plan and puts its results where they belong.
 func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	return output{c.JSON, stdout, stderr}.of("run", c.planned.Steps(), func(p progress) (result.Document, error) {

@@ -79,7 +79,7 @@ func rates(name string, values []float64, least, most float64, unit string) erro
 	})
 }
 
-// examples is what -h shows after the flags.
+// examples is what -h says of a command: how it is used, and how it ends.
 func examples(lines ...string) string {
-	return "Examples:\n\n  " + strings.Join(lines, "\n  ")
+	return "Examples:\n\n  " + strings.Join(lines, "\n  ") + "\n\n" + exitStatuses
 }

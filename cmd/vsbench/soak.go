@@ -30,7 +30,7 @@ func (soakCmd) Help() string {
 		"vsbench soak                                            ten minutes, all levels",
 		"vsbench soak --duration 12h --interval 1m               over night",
 		"vsbench soak --levels safe-abcast --load 60             one level, closer to what it carries",
-	) + "\n\nCtrl-C ends it early: what was measured is written, and the exit status is 130. Exit status 1: an order was breached, or the memory, goroutines or open files of a member kept growing."
+	) + " An interrupted soak writes what it has measured."
 }
 
 // prepare checks the flags. The error names the first one that is wrong.
