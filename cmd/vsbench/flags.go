@@ -18,7 +18,7 @@ import (
 // runCmd is the flags of run.
 type runCmd struct {
 	Levels   []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast (FIFO), cbcast (causal), abcast (total), and safe- of each. Default: ${default}."`
-	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
+	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 16 to 16777216. Default: ${default}."`
 	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
 	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`

@@ -13,7 +13,7 @@ import (
 // latencyCmd is the flags of latency.
 type latencyCmd struct {
 	Levels   []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast, cbcast, abcast, and safe- of each. Default: ${default}."`
-	Sizes    []int         `default:"1024" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
+	Sizes    []int         `default:"1024" placeholder:"BYTES" help:"Message sizes in bytes, 16 to 16777216. Default: ${default}."`
 	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders  int           `default:"1" placeholder:"N" help:"How many members send, 1 to all. Default: ${default}."`
 	Duration time.Duration `default:"500ms" placeholder:"TIME" help:"Time of each point, at least 20ms; longer where the load is too low for 10 messages of each sender. Finding saturation takes as long. Default: ${default}."`

@@ -22,7 +22,7 @@ type scaleCmd struct {
 	Groups       []int         `default:"1,10,100,1000" placeholder:"N" help:"Numbers of groups on one ring, rising, 1 to 100000; 0 alone for none. Default: ${default}."`
 	GroupMembers int           `default:"3" placeholder:"N" help:"Members of the ring on which groups are counted, 2 to 64. Default: ${default}."`
 	JoinLimit    time.Duration `default:"10s" placeholder:"TIME" help:"Time to join the groups of one number; what is not reached by then is said, and ends the counting. At least 1ms. Default: ${default}."`
-	Size         int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 32 to 16777216. Default: ${default}."`
+	Size         int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 16 to 16777216. Default: ${default}."`
 	Senders      string        `default:"1" enum:"1,all" placeholder:"1|all" help:"How many members send: 1 or all. Default: ${default}."`
 	Duration     time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: with more members half of it at full speed and half at --load, with more groups all of it at full speed. Default: ${default}."`
 	Load         float64       `default:"2000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule, 1 to 100000000; half of a row's own throughput at most. Default: ${default}."`

@@ -15,7 +15,7 @@ import (
 // soakCmd is the flags of soak.
 type soakCmd struct {
 	Levels   []string      `default:"fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels that have their turn in each interval: fbcast, cbcast, abcast, safe- of each, and raw. Default: ${default}."`
-	Size     int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 32 to 16777216. Default: ${default}."`
+	Size     int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 16 to 16777216. Default: ${default}."`
 	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders  int           `default:"3" placeholder:"N" help:"How many members send, 1 to all. Default: ${default}."`
 	Duration time.Duration `default:"10m" placeholder:"TIME" help:"How long, as in 90s, 10m or 12h, at least one interval. Default: ${default}."`

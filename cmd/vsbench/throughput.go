@@ -16,7 +16,7 @@ import (
 // throughputCmd is the flags of throughput.
 type throughputCmd struct {
 	Levels   []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast, cbcast, abcast, and safe- of each. Default: ${default}."`
-	Sizes    []int         `default:"32,64,256,1024,8192,65536,1048576" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
+	Sizes    []int         `default:"16,64,256,1024,8192,65536,1048576" placeholder:"BYTES" help:"Message sizes in bytes, 16 to 16777216. Default: ${default}."`
 	Members  []int         `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64; several numbers for several groups. Default: ${default}."`
 	Senders  []string      `default:"1,all" placeholder:"N|all" help:"How many members send: numbers, or all; groups that are smaller than a number leave it out. Default: ${default}."`
 	Duration time.Duration `default:"400ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms. Default: ${default}."`

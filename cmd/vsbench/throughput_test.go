@@ -5,10 +5,10 @@ package main
 import "testing"
 
 func TestThroughputSweeps(t *testing.T) {
-	d := measured(t, "throughput", "--levels", "raw,cbcast", "--sizes", "32,65536", "--members", "2,3", "--senders", "1,3,all", "--duration", "20ms")
+	d := measured(t, "throughput", "--levels", "raw,cbcast", "--sizes", "16,31,65536", "--members", "2,3", "--senders", "1,3,all", "--duration", "20ms")
 	// Of two members 1 and 2 send, of three 1 and 3.
-	if len(d.Rows) != 2*2*2*2 || len(d.Members) != 3 {
-		t.Fatalf("%d rows, %d members; want 16 and 3", len(d.Rows), len(d.Members))
+	if len(d.Rows) != 2*2*3*2 || len(d.Members) != 3 {
+		t.Fatalf("%d rows, %d members; want 24 and 3", len(d.Rows), len(d.Members))
 	}
 	seen := map[[2]float64]int{}
 	for _, r := range d.Rows {
@@ -21,8 +21,8 @@ func TestThroughputSweeps(t *testing.T) {
 		}
 	}
 	for _, want := range [][2]float64{{2, 1}, {2, 2}, {3, 1}, {3, 3}} {
-		if seen[want] != 4 {
-			t.Errorf("%d rows of %v members and senders, want 4: %v", seen[want], want, seen)
+		if seen[want] != 6 {
+			t.Errorf("%d rows of %v members and senders, want 6: %v", seen[want], want, seen)
 		}
 	}
 }
