@@ -19,7 +19,7 @@ import (
 type scaleCmd struct {
 	Levels       []string      `default:"fbcast,abcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: fbcast, cbcast, abcast, safe- of each, and raw, of which groups are not counted. Default: ${default}."`
 	Members      []int         `default:"2,3,4,8,16,32" placeholder:"N" help:"Numbers of members, each a process of this machine, 2 to 64; 0 alone for none. Default: ${default}."`
-	Groups       []int         `default:"1,10,100,1000" placeholder:"N" help:"Numbers of groups on one ring, rising, 1 to 100000; 0 alone for none. Default: ${default}."`
+	Groups       []int         `default:"1,10,100,1000,10000" placeholder:"N" help:"Numbers of groups on one ring, rising, 1 to 100000; 0 alone for none. Default: ${default}."`
 	GroupMembers int           `default:"3" placeholder:"N" help:"Members of the ring on which groups are counted, 2 to 64. Default: ${default}."`
 	JoinLimit    time.Duration `default:"10s" placeholder:"TIME" help:"Time to join the groups of one number; what is not reached by then is said, and ends the counting. At least 1ms. Default: ${default}."`
 	Size         int           `default:"1024" placeholder:"BYTES" help:"Message size in bytes, 16 to 16777216. Default: ${default}."`
@@ -32,7 +32,7 @@ type scaleCmd struct {
 // Help is the examples.
 func (scaleCmd) Help() string {
 	return examples(
-		"vsbench scale                                           2 to 32 members, and 1 to 1000 groups",
+		"vsbench scale                                           2 to 32 members, and 1 to 10,000 groups",
 		"vsbench scale --members 2,8,64 --groups 0               members only",
 		"vsbench scale --members 0 --groups 1,100000 --join-limit 5m   groups only, with time to join them",
 	)
