@@ -15,6 +15,15 @@ import (
 	"cohort/tuning"
 )
 
+// Help is the examples.
+func (failoverCmd) Help() string {
+	return examples(
+		"vsbench failover                                           each fault 20 times",
+		"vsbench failover --faults kill-leader --kills 100          one fault, more often",
+		"vsbench failover --network netns --faults partition        pulled cables (as root)",
+	)
+}
+
 // measure does the faults that the network allows and puts the results where they belong.
 func (c *failoverCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	plan := failover.Plan{

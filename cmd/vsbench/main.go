@@ -1,14 +1,15 @@
 // Command vsbench shows what each ordering level costs on this machine: it runs
 // members as processes, measures throughput, latency and CPU time of each level
-// beside raw multicast, and checks while it measures that the order was kept. Its
-// command failover shows what the failure of a member costs the others, compare
-// tells whether two measurements differ, and doctor what to change about a machine
-// or a network.
+// beside raw multicast, and checks while it measures that the order was kept. Other
+// commands show latency against load, throughput by size, what more members and
+// groups cost, what the failure of a member costs the others, and what a long time
+// does; compare tells whether two measurements differ, doctor what to change about a
+// machine or a network, and replay runs a seed of the simulator again.
 //
-// Exit status: 0 all was measured and every promise kept; 1 a level broke its
-// promise, a target was missed and --fail-on-miss given, the run failed, or doctor
-// found what needs attention; 2 wrong flags, or a file that they name is wrong; 130
-// interrupted.
+// Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a
+// level, or a property that replay checks), a target was missed and --fail-on-miss
+// given, soak found a leak, doctor what needs attention, or the command failed; 2 wrong
+// flags, or a file that they name is wrong; 130 interrupted.
 package main
 
 import (
@@ -25,8 +26,10 @@ import (
 	"cohort/internal/bench/media"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
+	"cohort/internal/replay"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 // Exit statuses.
@@ -39,18 +42,24 @@ const (
 
 // cli is the commands and their flags.
 type cli struct {
-	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
-	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
-	Doctor   doctorCmd   `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
-	Compare  compareCmd  `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
-	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
-	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
-	Version  versionFlag `help:"Print the version and exit."`
+	Run        runCmd                    `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
+	Failover   failoverCmd               `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Latency    latencyCmd                `cmd:"" set:"command=latency" help:"Measure latency against offered load, each level up to saturation and beyond."`
+	Throughput throughputCmd             `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
+	Scale      scaleCmd                  `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
+	Soak       soakCmd                   `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
+	Compare    compareCmd                `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
+	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
+	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`
+	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`
+	Member     memberCmd                 `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
+	Survivor   survivorCmd               `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
+	Version    versionFlag               `help:"Print the version and exit."`
 }
 
-const description = `Shows what each ordering level costs on this machine.
+const exitStatuses = `Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a level, or a property that replay checks), a target was missed and --fail-on-miss given, soak found a leak, doctor what needs attention, or the command failed; 2 wrong flags, or a file that they name is wrong; 130 interrupted.`
 
-Exit status: 0 all was measured and every promise kept; 1 a level broke its promise, a target was missed and --fail-on-miss given, the run failed, or doctor found what needs attention; 2 wrong flags, or a file that they name is wrong; 130 interrupted.`
+const description = "Shows what each ordering level costs on this machine.\n\n" + exitStatuses
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -84,30 +93,26 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	var c cli
 	parser, err := kong.New(&c,
 		kong.Name("vsbench"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Vars{"flaws": strings.Join(replay.Flaws(), ", ")},
 		kong.Help(help), kong.Exit(func(code int) { panic(exited(code)) }),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
+	kongcompletion.Register(parser) // ends the program if a shell asks
 	command, err := parser.Parse(args)
 	if err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	var work job
-	switch name, _, _ := strings.Cut(command.Command(), " "); name { // arguments follow it
+	switch command.Command() {
 	case "member":
 		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
 	case "survivor":
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
-	case "failover":
-		work = &c.Failover
-	case "doctor":
-		work = &c.Doctor
-	case "compare":
-		work = &c.Compare
-	default:
-		work = &c.Run
+	case "completion", "completion <shell>":
+		return ended(stderr, command.Run())
 	}
+	work := command.Selected().Target.Addr().Interface().(job)
 	if err := work.prepare(); err != nil {
 		return fail(stderr, exitUsage, err)
 	}

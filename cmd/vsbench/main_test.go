@@ -39,8 +39,8 @@ func TestWrongFlags(t *testing.T) {
 		{"--levels gbcast", `--levels: "gbcast": want`},
 		{"--levels raw,raw", "--levels: raw is there twice"},
 		{"--levels ", "--levels"},
-		{"--sizes 31", "--sizes: 31: want 32 to 16777216 bytes"},
-		{"--sizes 64,16777217", "--sizes: 16777217: want 32 to 16777216 bytes"},
+		{"--sizes 15", "--sizes: 15: want 16 to 16777216 bytes"},
+		{"--sizes 64,16777217", "--sizes: 16777217: want 16 to 16777216 bytes"},
 		{"--sizes 1k", "--sizes"},
 		{"--sizes 64,64", "--sizes: 64 is there twice"},
 		{"--members 1", "--members: 1: want 2 to 64 processes"},
@@ -75,6 +75,41 @@ func TestWrongFlags(t *testing.T) {
 		{"failover --timeout 5", "--timeout"},
 		{"failover --network wifi", "--network"},
 		{"failover --levels raw", "unknown flag --levels"},
+		{"latency --levels xbcast", `--levels: "xbcast": want raw, fbcast,`},
+		{"latency --points 0", "--points: 0: want 0.1 to 200 percent"},
+		{"latency --points NaN", "--points: NaN: want 0.1 to 200 percent"},
+		{"latency --points 5,5", "--points: 5 is there twice"},
+		{"latency --loads 0.5", "--loads: 0.5: want 1 to 100000000 messages per second"},
+		{"latency --senders 4", "--senders: 4: want 1 to 3 members"},
+		{"latency --members 65", "--members: 65: want 2 to 64 processes"},
+		{"latency --duration 19ms", "--duration: 19ms: want at least 20ms"},
+		{"latency --mtu 575", "--mtu: 575: want"},
+		{"throughput --sizes 15", "--sizes: 15: want 16 to"},
+		{"throughput --members 3,1", "--members: 1: want 2 to 64 processes"},
+		{"throughput --senders 0", `--senders: "0": want all, or 1 to 3 members`},
+		{"throughput --senders some", `--senders: "some": want all, or 1 to 3 members`},
+		{"throughput --members 2,3 --senders 4", `--senders: "4": want all, or 1 to 3 members`},
+		{"throughput --duration 5", "--duration"},
+		{"soak --interval 100ms", "--interval: 100ms: want at least 120ms for 6 levels"},
+		{"soak --duration 9s", "--duration: 9s: want at least the interval of 10s"},
+		{"soak --load 91", "--load: 91: want 1 to 90 percent"},
+		{"soak --senders 4", "--senders: 4: want 1 to 3 members"},
+		{"soak --size 0", "--size: 0: want 16 to"},
+		{"replay", "seed"},
+		{"replay x", `replay "x": want a seed, 0 to`},
+		{"replay 1 --kind other", "--kind"},
+		{"replay 1 --flaw Wrong", `--flaw "Wrong": no such flaw`},
+		{"replay 1 --shrink 1000001", "--shrink: 1000001: want 0 to 1000000 runs"},
+		{"replay 1 --tail 5 --kind churn", "--tail: 5: only --kind fixed has it"},
+		{"scale --members 2,65", "--members: 65: want 2 to 64 processes"},
+		{"scale --groups 100001", "--groups: 100001: want 1 to 100000 groups"},
+		{"scale --groups 0,1", "--groups: 0: want 1 to 100000 groups"},
+		{"scale --groups 10,1", "--groups: [10 1]: want rising numbers"},
+		{"scale --group-members 1", "--group-members: 1: want 2 to 64 processes"},
+		{"scale --join-limit 0s", "--join-limit: 0s: want at least 1ms"},
+		{"scale --size 15", "--size: 15: want 16 to"},
+		{"scale --senders 2", "--senders"},
+		{"scale --load 0", "--load: 0: want 1 to 100000000 messages per second"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)
 		if status != exitUsage {
@@ -92,13 +127,22 @@ func TestWrongFlags(t *testing.T) {
 func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--mtu", "--loss", "--json", "--hdr", "--targets"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
+	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
+		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"replay", "-h"}, []string{"--kind", "--flaw", "--shrink", "--tail", "--json"}},
+		{[]string{"soak", "-h"}, []string{"--levels", "--size", "--members", "--senders", "--duration", "--interval", "--load", "--network", "--mtu", "--json"}},
+		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
+		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},
 		{[]string{"-h"}, ofRun}, {[]string{"run", "-h"}, ofRun}, {[]string{"failover", "-h"}, ofFailover},
 	} {
 		args := c.args
 		status, stdout, stderr := vsbench(args...)
 		if status != exitOK || stderr != "" {
 			t.Errorf("%q: exit status %d, standard error %q", args, status, stderr)
+		}
+		if !strings.Contains(stdout, "Exit status: 0 all was measured") || !strings.Contains(stdout, "Examples:\n\n    vsbench") {
+			t.Errorf("%q does not tell the exit statuses, or has no examples:\n%s", args, stdout)
 		}
 		for _, flag := range c.flags {
 			_, after, ok := strings.Cut(stdout, "\n      "+flag+"=")
@@ -123,11 +167,19 @@ func TestVersion(t *testing.T) {
 type document struct {
 	Schema   int
 	Command  string
+	ElapsedS float64 `json:"elapsed_s"`
+	Machine  map[string]any
 	Settings map[string]any
 	Members  []map[string]any
 	Rows     []map[string]any
 	Idle     []map[string]any
 	Targets  map[string]any
+	Groups   []map[string]any
+	Health   []map[string]any
+	Totals   []map[string]any
+	Drift    []map[string]any
+
+	Interrupted bool
 }
 
 func parse(t *testing.T, b []byte) (d document) {

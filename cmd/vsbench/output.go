@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -18,7 +19,7 @@ type output struct {
 const standardOutput = "-"
 
 // of has a command measure in so many steps, with progress, and puts its results
-// where they belong.
+// where they belong. They may be there beside an error: then both are told.
 func (o output) of(command string, steps int, measure func(progress) (result.Document, error)) error {
 	if o.path == "" {
 		o.path = result.DefaultPath(command, time.Now())
@@ -31,10 +32,10 @@ func (o output) of(command string, steps int, measure func(progress) (result.Doc
 	p := newProgress(o.stderr, steps)
 	doc, err := measure(p)
 	p.stop()
-	if err != nil {
+	if doc == nil {
 		return err
 	}
-	return o.report(doc)
+	return errors.Join(err, o.report(doc))
 }
 
 // report writes the results if there is a path for them, prints the table and says what the machine lacks.

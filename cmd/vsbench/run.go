@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -18,6 +14,16 @@ import (
 	"cohort/internal/bench/run"
 	"cohort/tuning"
 )
+
+// Help is the examples.
+func (runCmd) Help() string {
+	return examples(
+		"vsbench                                        all levels, in a minute",
+		"vsbench --levels raw,abcast --sizes 64         two levels at one size",
+		"vsbench run --network netns --duration 4s      members in network namespaces, longer rows (as root)",
+		"vsbench run --json - > a.json                  the results on standard output",
+	)
+}
 
 // measure carries out the plan and puts its results where they belong.
 func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
@@ -47,33 +53,12 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	return err
 }
 
-// runOn makes the network and the members, and removes them whatever happens.
+// runOn runs the plan on a network and members of its own.
 func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *result.Run, err error) {
-	n, err := newNetwork(c.Network, c.Members, c.MTU)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, n.close()) }()
-	plan.Open = member.Open{Interface: n.iface, Segment: n.segment, Loss: c.Loss, Cluster: "vsbench-" + rand.Text()}
-	plan.Open.RawGroup, plan.Open.IdleGroup = randomGroup(), randomGroup()
-	f, err := startMembers(n, c.Members, p)
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err != nil {
-		return nil, err
-	}
-	return run.New(plan, f, p.row).Run(ctx)
-}
-
-// startMembers starts this program once per member. The fleet has those that did start.
-func startMembers(n *network, members int, stderr io.Writer) (*fleet.Fleet, error) {
-	self, err := os.Executable()
-	var started []fleet.Caller
-	for i := 0; i < members && err == nil; i++ {
-		var p *fleet.Process
-		p, err = fleet.Start(n.host(i), fmt.Sprintf("process %d", i), exec.Command(self, "member"), stderr)
-		if err == nil {
-			started = append(started, p)
-		}
-	}
-	return fleet.New(started), err
+	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
+		plan.Open, plan.Open.Loss = o, c.Loss
+		res, err = run.New(plan, f, p.row).Run(ctx)
+		return err
+	})
+	return res, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cohort/internal/churn"
+	"cohort/internal/replay"
 )
 
 type churnCmd struct {
@@ -45,7 +46,7 @@ func (c *churnSoakCmd) Run(out io.Writer) error {
 }
 
 func sweepChurn(c *common, out io.Writer, more func(begun uint64) bool) error {
-	f, err := parseFlaw(c.Flaw)
+	f, err := replay.ParseFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}
@@ -74,22 +75,11 @@ func sweepChurn(c *common, out io.Writer, more func(begun uint64) bool) error {
 }
 
 func (c *churnReplayCmd) Run(out io.Writer) error {
-	f, err := parseFlaw(c.Flaw)
+	f, err := replay.ParseFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}
-	s := churn.Generate(c.Seed)
-	if c.Shrink > 0 {
-		s = churn.Shrink(s, f, c.Shrink)
-	}
-	fmt.Fprintln(out, s)
-	r := churn.Run(s, f, out)
-	if r.Violation != nil {
-		fmt.Fprintf(out, "%v\n", r.Violation)
-		return errViolation
-	}
-	fmt.Fprintf(out, "no violation: %d deliveries, %d views installed, %v of virtual time\n", r.Delivered, r.Changes, time.Duration(r.Time))
-	return nil
+	return replay.Churn(c.Seed, replay.Options{Flaw: f, Shrink: c.Shrink}, out)
 }
 
 func (*churnPropsCmd) Run(out io.Writer) error {

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"cohort/internal/flaw"
+	"cohort/internal/replay"
 	"cohort/internal/sim"
 
 	"github.com/alecthomas/kong"
@@ -54,22 +54,15 @@ type replayCmd struct {
 
 type propsCmd struct{}
 
-// errViolation is told apart from wrong usage by the exit status.
-var errViolation = errors.New("a property was violated")
-
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings as arguments. It returns the exit status: 1
 // if a property was violated, 2 if the command line is wrong.
 func run(args []string, out, errs io.Writer) int {
 	var c commands
-	var flaws []string
-	for _, f := range append(flaw.All(), flaw.OfChange()...) {
-		flaws = append(flaws, f.String())
-	}
 	status := -1
 	parser := kong.Must(&c, kong.Name("vssim"), kong.Description("Runs the protocol in a deterministic simulator."),
-		kong.Vars{"flaws": strings.Join(flaws, ", ")}, kong.Writers(out, errs),
+		kong.Vars{"flaws": strings.Join(replay.Flaws(), ", ")}, kong.Writers(out, errs),
 		kong.Exit(func(code int) { status = code }), kong.BindTo(out, (*io.Writer)(nil)))
 	ctx, err := parser.Parse(args)
 	if status >= 0 { // help was asked for
@@ -79,26 +72,13 @@ func run(args []string, out, errs io.Writer) int {
 		err = ctx.Run()
 	}
 	switch {
-	case errors.Is(err, errViolation):
+	case errors.Is(err, replay.ErrViolation):
 		return 1
 	case err != nil:
 		fmt.Fprintf(errs, "vssim: %v\n", err)
 		return 2
 	}
 	return 0
-}
-
-// parseFlaw returns the flaw of this name; none if it is empty.
-func parseFlaw(name string) (flaw.Set, error) {
-	if name == "" {
-		return 0, nil
-	}
-	for _, f := range append(flaw.All(), flaw.OfChange()...) {
-		if f.String() == name {
-			return f, nil
-		}
-	}
-	return 0, fmt.Errorf("--flaw %q: no such flaw; --help lists them", name)
 }
 
 func (c *runCmd) Run(out io.Writer) error {
@@ -132,7 +112,7 @@ func (t *totals) add(r sim.Result) {
 
 // sweep runs seeds while more says so, given how many have begun.
 func (c *common) sweep(out io.Writer, more func(begun uint64) bool) error {
-	f, err := parseFlaw(c.Flaw)
+	f, err := replay.ParseFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}
@@ -154,7 +134,7 @@ func (c *common) sweep(out io.Writer, more func(begun uint64) bool) error {
 }
 
 // each calls run with seed after seed, several at a time, while more says so, and
-// prints what it returns. It returns errViolation if that was ever an error.
+// prints what it returns. It returns replay.ErrViolation if that was ever an error.
 func (c *common) each(out io.Writer, more func(begun uint64) bool, run func(seed uint64) error) error {
 	if c.Parallel < 1 {
 		return fmt.Errorf("--parallel %d: want at least 1", c.Parallel)
@@ -174,7 +154,7 @@ func (c *common) each(out io.Writer, more func(begun uint64) bool, run func(seed
 				if err := run(c.From + k); err != nil {
 					mu.Lock()
 					fmt.Fprintf(out, "seed %d: %v\n", c.From+k, err)
-					failed = errViolation
+					failed = replay.ErrViolation
 					mu.Unlock()
 					stop.Store(!c.Keep)
 				}
@@ -186,24 +166,11 @@ func (c *common) each(out io.Writer, more func(begun uint64) bool, run func(seed
 }
 
 func (c *replayCmd) Run(out io.Writer) error {
-	f, err := parseFlaw(c.Flaw)
+	f, err := replay.ParseFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}
-	s := sim.Generate(c.Seed)
-	if c.Shrink > 0 {
-		s = sim.ShrinkViolation(s, f, c.Shrink)
-	}
-	t := &sim.Trace{Keep: c.Tail, Idle: c.Idle}
-	r := sim.Run(s, f, t)
-	fmt.Fprintf(out, "%v\n%v\n", s, t)
-	if r.Violation != nil {
-		fmt.Fprintf(out, "%v\n", r.Violation)
-		return errViolation
-	}
-	fmt.Fprintf(out, "no violation: %d messages, %d deliveries, %d packets, %v of virtual time\n",
-		r.Messages, r.Delivered, r.Packets, time.Duration(r.Time))
-	return nil
+	return replay.Fixed(c.Seed, replay.Options{Flaw: f, Shrink: c.Shrink, Idle: c.Idle, Tail: c.Tail}, out)
 }
 
 func (*propsCmd) Run(out io.Writer) error {

@@ -16,13 +16,13 @@ func document(t *testing.T, change func(*result.Run), rates ...float64) string {
 	t.Helper()
 	r := &result.Run{Schema: result.Schema, Command: result.CommandRun, Settings: result.Settings{Runs: len(rates), LoadMsgsPerS: 10000}}
 	r.Machine.Kernel = "6.1"
-	row := result.Row{Level: "abcast", SizeBytes: 1024, Members: 3, Senders: 1, Network: "loopback", MsgsPerS: rates[0]}
+	row := result.Row{Level: "abcast", SizeBytes: 1024, Members: 3, Senders: 1, Network: "loopback", Speed: result.Speed{MsgsPerS: rates[0]}}
 	steady := row
 	steady.Level = "raw"
 	idle := result.Idle{Level: "raw", SizeBytes: 64}
 	for k, rate := range rates {
-		row.Runs = append(row.Runs, result.Pass{MsgsPerS: rate})
-		steady.Runs = append(steady.Runs, result.Pass{MsgsPerS: 5e6 + float64(k%2)})
+		row.Runs = append(row.Runs, result.Pass{Speed: result.Speed{MsgsPerS: rate}})
+		steady.Runs = append(steady.Runs, result.Pass{Speed: result.Speed{MsgsPerS: 5e6 + float64(k%2)}})
 		idle.Runs = append(idle.Runs, result.IdlePass{Latency: result.Latency{P50Us: 15 + float64(k)/10}})
 	}
 	r.Rows, r.Idle = []result.Row{row, steady}, []result.Idle{idle}

@@ -13,11 +13,15 @@ func read(b []byte) (Stamp, bool) {
 	if !Whole(b) {
 		return Stamp{}, false
 	}
-	return Stamp{Seq: Seq(b), Due: Due(b), Claim: Claim(b), Sender: From(b), Row: Row(b), Last: Last(b)}, true
+	s := Stamp{Seq: Seq(b), Due: Due(b), Claim: Claim(b), Sender: From(b), Last: Last(b)}
+	for !OfRow(b, s.Row) {
+		s.Row++
+	}
+	return s, true
 }
 
 func TestStampRoundTrip(t *testing.T) {
-	for _, size := range []int{MinSize, MinSize + 1, MinSize + tailSize, 1024, MaxSize} {
+	for _, size := range []int{stampSize, stampSize + 1, stampSize + tailSize, 1024, MaxSize} {
 		want := Stamp{Seq: 1<<40 + 7, Due: 123456789, Claim: check.Claim{Of: 63, Count: 1 << 33}, Sender: 62, Row: 65535, Last: true}
 		b := make([]byte, size)
 		want.Put(b)
@@ -25,6 +29,38 @@ func TestStampRoundTrip(t *testing.T) {
 		if !ok || got != want {
 			t.Errorf("%d bytes: got %+v, %v; want %+v", size, got, ok, want)
 		}
+	}
+}
+
+func TestPackedStampRoundTrip(t *testing.T) {
+	for size := MinSize; size < stampSize; size++ {
+		for _, last := range []bool{false, true} {
+			now := clock.Now()
+			want := Stamp{Seq: 1<<38 - 2, Due: now - int64(time.Minute), Claim: check.Claim{Of: 63, Count: 1<<32 - 1}, Sender: 62, Row: 7, Last: last}
+			b := make([]byte, size)
+			want.Put(b)
+			got, ok := read(b)
+			if late := want.Due - got.Due; !ok || late < 0 || late >= 64 {
+				t.Errorf("%d bytes: whole %v, due %d ns before what was put", size, ok, late)
+			}
+			if got.Due = want.Due; got != want {
+				t.Errorf("%d bytes: got %+v, want %+v", size, got, want)
+			}
+			if OfRow(b, 8) || !OfRow(b, 15) {
+				t.Errorf("%d bytes: row 7 is taken for 8, or not for 15", size)
+			}
+			if _, ok := read(b[:size-1]); ok {
+				t.Errorf("%d bytes: a message cut short was believed", size)
+			}
+		}
+	}
+}
+
+func TestPackedStampClaimsNothingBeyondItsBits(t *testing.T) {
+	b := make([]byte, MinSize)
+	(&Stamp{Seq: 1, Claim: check.Claim{Of: 1, Count: 1<<32 + 5}}).Put(b)
+	if c := Claim(b); c.Count != 0 {
+		t.Errorf("claim %+v, want none", c)
 	}
 }
 

@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 
 	"cohort/internal/bench/check"
+	"cohort/internal/bench/clock"
 )
 
-// Sizes of messages, in bytes.
+// Sizes of messages, in bytes. A message that has no room for a whole stamp has a
+// packed one, see packed.go.
 const (
-	MinSize = 32
-	MaxSize = 16 << 20
+	MinSize   = 16
+	stampSize = 32
+	MaxSize   = 16 << 20
 )
 
 // tailSize is the bytes at the end of a message that repeat its sequence number,
@@ -32,7 +35,10 @@ var le = binary.LittleEndian
 
 // Put writes the stamp into b, which is a whole message.
 func (s *Stamp) Put(b []byte) {
-	_ = b[MinSize-1]
+	if len(b) < stampSize {
+		s.pack(b)
+		return
+	}
 	le.PutUint64(b, s.Seq)
 	le.PutUint64(b[8:], uint64(s.Due))
 	le.PutUint64(b[16:], s.Claim.Count)
@@ -43,36 +49,71 @@ func (s *Stamp) Put(b []byte) {
 		size |= 1
 	}
 	le.PutUint32(b[28:], size)
-	if len(b) >= MinSize+tailSize {
+	if len(b) >= stampSize+tailSize {
 		le.PutUint64(b[len(b)-tailSize:], s.Seq)
 	}
 }
 
 // Whole tells whether b is a message as Put left it: its stamp may then be read.
 func Whole(b []byte) bool {
-	if len(b) < MinSize || int(le.Uint32(b[28:])>>1)+1 != len(b) {
+	if len(b) < stampSize {
+		return len(b) >= MinSize && packedSize(b) == len(b)
+	}
+	if int(le.Uint32(b[28:])>>1)+1 != len(b) {
 		return false
 	}
-	return len(b) < MinSize+tailSize || le.Uint64(b[len(b)-tailSize:]) == le.Uint64(b)
+	return len(b) < stampSize+tailSize || le.Uint64(b[len(b)-tailSize:]) == le.Uint64(b)
 }
 
 // The parts of a whole message's stamp, one by one: a receiver needs them all for
 // few messages.
 
 // Seq returns Stamp.Seq.
-func Seq(b []byte) uint64 { return le.Uint64(b) }
+func Seq(b []byte) uint64 {
+	if len(b) < stampSize {
+		return packedSeq(b)
+	}
+	return le.Uint64(b)
+}
 
-// Due returns Stamp.Due.
-func Due(b []byte) int64 { return int64(le.Uint64(b[8:])) }
+// Due returns Stamp.Due. Of a packed stamp it is exact to 64 ns, and true if it is
+// within two minutes of now.
+func Due(b []byte) int64 {
+	if len(b) < stampSize {
+		return packedDue(b, clock.Now())
+	}
+	return int64(le.Uint64(b[8:]))
+}
 
 // Claim returns Stamp.Claim.
-func Claim(b []byte) check.Claim { return check.Claim{Of: int(b[25]), Count: le.Uint64(b[16:])} }
+func Claim(b []byte) check.Claim {
+	if len(b) < stampSize {
+		return packedClaim(b)
+	}
+	return check.Claim{Of: int(b[25]), Count: le.Uint64(b[16:])}
+}
 
 // From returns Stamp.Sender.
-func From(b []byte) int { return int(b[24]) }
+func From(b []byte) int {
+	if len(b) < stampSize {
+		return packedFrom(b)
+	}
+	return int(b[24])
+}
 
-// Row returns Stamp.Row.
-func Row(b []byte) uint16 { return le.Uint16(b[26:]) }
+// OfRow tells whether the stamp is of this row; a packed one cannot tell rows that
+// are eight apart.
+func OfRow(b []byte, row uint16) bool {
+	if len(b) < stampSize {
+		return packedRow(b) == row%packedRows
+	}
+	return le.Uint16(b[26:]) == row
+}
 
 // Last returns Stamp.Last.
-func Last(b []byte) bool { return b[28]&1 != 0 }
+func Last(b []byte) bool {
+	if len(b) < stampSize {
+		return packedLast(b)
+	}
+	return b[28]&1 != 0
+}

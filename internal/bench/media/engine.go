@@ -20,15 +20,20 @@ import (
 // taken for dead that waits for its turn on a core.
 const timeout = 5 * time.Second
 
-// groupName is the one group that all of the engine's rows are sent to.
+// groupName is how the names of the groups begin that the engine's rows are sent to.
 const groupName = "bench"
 
 // engineMedium is a node of the engine. The view is formed once; each row sends
 // at its own level.
 type engineMedium struct {
-	node  *engine.Node
-	group *engine.Group
-	level engine.Level
+	node    *engine.Node
+	members int
+	sink    member.Sink
+	groups  []*engine.Group
+	full    []<-chan struct{} // of each group: closed when all members are in it
+	level   engine.Level
+	spread  int // groups that the row is sent to, in turn
+	at      int // the last one's index
 }
 
 // handler passes deliveries on, and tells when all members have joined.
@@ -56,25 +61,37 @@ func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMe
 	if err != nil {
 		return nil, err
 	}
-	m := &engineMedium{node: node}
-	h := &handler{sink: sink, members: o.Members, all: make(chan struct{})}
-	if m.group, err = node.Join(ctx, groupName, h); err != nil {
+	m := &engineMedium{node: node, members: o.Members, sink: sink}
+	if err = m.some(ctx, 1); err == nil {
+		err = m.met(ctx, 1)
+	}
+	if err != nil {
 		_ = node.Close()
 		return nil, err
 	}
-	select {
-	case <-h.all:
-		return m, nil
-	case <-ctx.Done():
-		_ = node.Close()
-		return nil, fmt.Errorf("waiting for all members to join the group: %w", ctx.Err())
-	}
+	return m, nil
 }
 
-// Begin sets the level of the row.
+// Begin sets the level of the row and the groups that it is sent to.
 func (m *engineMedium) Begin(row member.Row) (err error) {
+	if m.spread = max(row.Groups, 1); m.spread > len(m.groups) {
+		return fmt.Errorf("a row for %d groups: %d were joined", m.spread, len(m.groups))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := m.met(ctx, m.spread); err != nil {
+		return err
+	}
 	m.level, err = order.Parse(row.Level)
 	return err
+}
+
+// next returns the group of the next message.
+func (m *engineMedium) next() *engine.Group {
+	if m.at++; m.at >= m.spread {
+		m.at = 0
+	}
+	return m.groups[m.at]
 }
 
 // Send sends what src makes, when it is due.
@@ -91,7 +108,7 @@ func (m *engineMedium) Send(ctx context.Context, src *load.Source) error {
 		if due > clock.Now() {
 			clock.SleepUntil(due)
 		}
-		if err := m.group.Send(ctx, m.level, src.Next()); err != nil {
+		if err := m.next().Send(ctx, m.level, src.Next()); err != nil {
 			return err
 		}
 	}
@@ -101,7 +118,7 @@ func (m *engineMedium) Send(ctx context.Context, src *load.Source) error {
 // flood sends without looking at the clock.
 func (m *engineMedium) flood(ctx context.Context, src *load.Source) error {
 	for src.Due() != clock.Never {
-		if err := m.group.Send(ctx, m.level, src.Next()); err != nil {
+		if err := m.next().Send(ctx, m.level, src.Next()); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/raw"
@@ -98,6 +99,14 @@ func (m *media) For(row member.Row) (member.Medium, error) {
 		return m.raw, nil
 	}
 	return nil, fmt.Errorf("level %q was not opened", row.Level)
+}
+
+// Join joins more groups of the engine.
+func (m *media) Join(ctx context.Context, groups int, limit time.Duration) (int, error) {
+	if m.engine == nil {
+		return 0, errors.New("join groups: no level of the engine was opened")
+	}
+	return m.engine.Join(ctx, groups, limit)
 }
 
 // Close closes everything.

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"time"
 
 	"cohort/internal/bench/load"
 )
@@ -32,6 +33,9 @@ type Media interface {
 	Opened() Opened
 	// For returns the medium of a row. The error names a level that was not opened.
 	For(Row) (Medium, error)
+	// Join joins groups, in the same order at every member, until the member is in
+	// so many or the limit has passed. It returns in how many it is.
+	Join(ctx context.Context, groups int, limit time.Duration) (int, error)
 	// Close ends all deliveries before it returns. It may be called again.
 	Close() error
 }

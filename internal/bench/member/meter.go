@@ -81,7 +81,7 @@ func (p *phase) deliver(from int, message []byte) {
 func (p *phase) check(from int, message []byte) {
 	sender, seq := load.From(message), load.Seq(message)
 	switch {
-	case load.Row(message) != p.row.Number:
+	case !load.OfRow(message, p.row.Number):
 		p.log.Stray(check.Stale, sender, seq)
 	case from != sender:
 		p.log.Stray(check.Misattributed, sender, seq)

@@ -29,6 +29,7 @@ func CheckLevel(s string) error {
 type Request struct {
 	Op     Op           `json:"op"`
 	Open   *Open        `json:"open,omitempty"`
+	Join   *Join        `json:"join,omitempty"`
 	Row    *Row         `json:"row,omitempty"`
 	Phase  *Phase       `json:"phase,omitempty"`
 	Expect []uint64     `json:"expect,omitempty"` // Wait: messages of each sender in the row so far
@@ -44,12 +45,14 @@ type Op string
 // OpHistory happens at all members before the next happens at any.
 const (
 	OpOpen    Op = "open"    // open the sockets and form the group; answers Opened
+	OpJoin    Op = "join"    // join more groups; answers Joined
 	OpRow     Op = "row"     // begin a row; answers Used
 	OpPhase   Op = "phase"   // prepare a phase of it
 	OpSend    Op = "send"    // senders only: send; answers Sent when all is handed over
 	OpWait    Op = "wait"    // wait until all is delivered; answers Measured
 	OpDigests Op = "digests" // end the row; answers Digests, Breach and Used
 	OpHistory Op = "history" // answers History
+	OpHealth  Op = "health"  // answers Health; between rows
 )
 
 // Open says what to open.
@@ -73,6 +76,18 @@ type Opened struct {
 	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
 }
 
+// Join says how many groups to be in, and how long that may take.
+type Join struct {
+	Groups int           `json:"groups"`
+	Limit  time.Duration `json:"limit"`
+}
+
+// Joined tells of how many groups a member is in.
+type Joined struct {
+	Groups int           `json:"groups"`
+	Took   time.Duration `json:"took"` // this request
+}
+
 // Row says what the next phases have in common.
 type Row struct {
 	Number  uint16 `json:"number"`
@@ -81,6 +96,7 @@ type Row struct {
 	Size    int    `json:"size"` // bytes of a message
 	Members int    `json:"members"`
 	Senders int    `json:"senders"` // members 0 to Senders-1 send
+	Groups  int    `json:"groups"`  // messages go to so many groups in turn; 0 is one
 	Self    int    `json:"self"`    // this member: its rank, if there is an engine
 }
 
@@ -106,12 +122,21 @@ type Phase struct {
 type Reply struct {
 	Error    string         `json:"error,omitempty"` // it could not be done, and why
 	Opened   *Opened        `json:"opened,omitempty"`
+	Joined   *Joined        `json:"joined,omitempty"`
 	Sent     uint64         `json:"sent,omitempty"`
 	Measured *Measured      `json:"measured,omitempty"`
 	Digests  []uint64       `json:"digests,omitempty"`
 	Used     *kernel.Usage  `json:"used,omitempty"` // by this process since it began
 	Breach   *check.Breach  `json:"breach,omitempty"`
 	History  *check.History `json:"history,omitempty"`
+	Health   *Health        `json:"health,omitempty"`
+}
+
+// Health is what a process holds; what the system does not tell is 0.
+type Health struct {
+	RSSBytes   int64 `json:"rss_bytes"` // resident memory, garbage given back
+	Goroutines int   `json:"goroutines"`
+	OpenFiles  int   `json:"open_files"` // descriptors
 }
 
 // Measured is what one member saw of one phase.

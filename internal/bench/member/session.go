@@ -57,6 +57,11 @@ func (s *session) do(ctx context.Context, q Request) (Reply, error) {
 	switch {
 	case q.Op == OpOpen && q.Open != nil:
 		return s.doOpen(ctx, *q.Open)
+	case q.Op == OpJoin && q.Join != nil && s.media != nil:
+		return s.join(ctx, *q.Join)
+	case q.Op == OpHealth:
+		h := health()
+		return Reply{Health: &h}, nil
 	case q.Op == OpRow && q.Row != nil && s.media != nil:
 		err := s.begin(*q.Row)
 		return Reply{Used: used()}, err
@@ -84,6 +89,15 @@ func (s *session) doOpen(ctx context.Context, o Open) (Reply, error) {
 	s.media = m
 	opened := m.Opened()
 	return Reply{Opened: &opened}, nil
+}
+
+func (s *session) join(ctx context.Context, j Join) (Reply, error) {
+	began := time.Now()
+	n, err := s.media.Join(ctx, j.Groups, j.Limit)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Joined: &Joined{Groups: n, Took: time.Since(began)}}, nil
 }
 
 func (s *session) begin(row Row) error {

@@ -121,7 +121,7 @@ func (p *Plain) receive(f *os.File, size int) {
 		if err != nil {
 			return
 		}
-		if m := b[:n]; load.Whole(m) && load.Row(m) == p.row.Number {
+		if m := b[:n]; load.Whole(m) && load.OfRow(m, p.row.Number) {
 			p.sink(load.From(m), m)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // member but its sender.
 type Latency struct {
 	P50Us       float64      `json:"p50_us"`
+	P90Us       float64      `json:"p90_us"`
 	P99Us       float64      `json:"p99_us"`
 	P999Us      float64      `json:"p999_us"`
 	MeanUs      float64      `json:"mean_us"`
@@ -63,7 +64,7 @@ func Merge(encoded []string) (Latency, error) {
 	}
 	us := func(p float64) float64 { return float64(all.ValueAtPercentile(p)) / 1000 }
 	l := Latency{
-		P50Us: us(50), P99Us: us(99), P999Us: us(99.9), MeanUs: all.Mean() / 1000, MaxUs: float64(all.Max()) / 1000,
+		P50Us: us(50), P90Us: us(90), P99Us: us(99), P999Us: us(99.9), MeanUs: all.Mean() / 1000, MaxUs: float64(all.Max()) / 1000,
 		Samples: all.TotalCount(), Histogram: string(b),
 	}
 	for _, p := range points() {

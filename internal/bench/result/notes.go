@@ -11,9 +11,13 @@ import (
 
 // Notes returns what kept the figures from being better: a noisy machine, and what the
 // members' sockets lack, with the commands that change it, each once.
-func (r *Run) Notes() (notes []string) {
-	notes = append(r.noise(), r.drops()...)
-	for _, m := range r.Members {
+func (r *Run) Notes() []string {
+	return append(append(r.noise(), r.drops()...), notes(r.Members)...)
+}
+
+// notes returns what kept the members' sockets from being as fast as they can be.
+func notes(members []Member) (notes []string) {
+	for _, m := range members {
 		for _, f := range []*iomulticast.Features{m.Engine, m.Raw} {
 			if f == nil {
 				continue

@@ -9,15 +9,8 @@ import (
 type Pass struct {
 	StartS float64 `json:"start_s"` // after the bench began to measure
 
-	MsgsPerS      float64   `json:"msgs_per_s"`
-	MBPerS        float64   `json:"mb_per_s"`
-	MemberRates   []float64 `json:"member_msgs_per_s"`
-	CPUUsPerMsg   float64   `json:"cpu_us_per_msg"`
-	Messages      uint64    `json:"messages"`
-	Lost          uint64    `json:"lost_messages"`
-	Dropped       uint64    `json:"dropped_packets"`
-	KernelDropped *uint64   `json:"kernel_dropped_datagrams"`
-	Retransmitted uint64    `json:"retransmitted_packets"`
+	Speed
+	Drops
 
 	LoadMsgsPerS float64 `json:"load_msgs_per_s"`
 	Latency

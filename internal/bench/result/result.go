@@ -74,16 +74,9 @@ type Row struct {
 	Senders   int    `json:"senders"`
 	Network   string `json:"network"`
 
-	MsgsPerS      float64   `json:"msgs_per_s"` // delivered at the slowest member
-	MBPerS        float64   `json:"mb_per_s"`   // the same, 10^6 bytes of payload
-	MemberRates   []float64 `json:"member_msgs_per_s"`
-	CPUUsPerMsg   float64   `json:"cpu_us_per_msg"` // all processes, per message delivered at one
-	Messages      uint64    `json:"messages"`       // sent at full speed
-	Lost          uint64    `json:"lost_messages"`  // sent and not delivered at the worst member: only raw may
-	Dropped       uint64    `json:"dropped_packets"`
-	KernelDropped *uint64   `json:"kernel_dropped_datagrams"` // as UDP counts them where members meet, others' too; null if it does not tell
-	Retransmitted uint64    `json:"retransmitted_packets"`
-	Verified      bool      `json:"verified"`
+	Speed
+	Drops
+	Verified bool `json:"verified"`
 
 	LoadMsgsPerS float64 `json:"load_msgs_per_s"` // offered while latency was measured, all senders together
 	Latency

@@ -88,8 +88,10 @@ func sample(t *testing.T) *Run {
 		row := Row{Level: level, SizeBytes: size, Members: 3, Senders: senders, Network: "loopback", Verified: verified}
 		for k, f := range []float64{1, 0.9, 1.1} {
 			dropped := uint64(2)
-			row.Runs = append(row.Runs, Pass{MsgsPerS: f * rate, MBPerS: f * rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate / f,
-				MemberRates: []float64{f * rate, 2 * rate}, Messages: 100, Dropped: uint64(k), KernelDropped: &dropped, Retransmitted: 10,
+			row.Runs = append(row.Runs, Pass{
+				Speed: Speed{MsgsPerS: f * rate, MBPerS: f * rate * float64(size) / 1e6, CPUUsPerMsg: 2e6 / rate / f,
+					MemberRates: []float64{f * rate, 2 * rate}, Messages: 100},
+				Drops:        Drops{Dropped: uint64(k), KernelDropped: &dropped, Retransmitted: 10},
 				LoadMsgsPerS: 10000, Latency: Latency{P50Us: p50 / f, P99Us: 9 * p50 * f, P999Us: 30 * p50, Histogram: some},
 				Processes: []Process{{Rank: 0, UserS: 1, SystemS: 2, Voluntary: 3, Involuntary: 4}}})
 		}

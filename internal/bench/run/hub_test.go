@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"cohort/internal/bench/clock"
 	"cohort/internal/bench/fleet"
@@ -63,6 +64,8 @@ func (f *fake) Opened() member.Opened                 { return member.Opened{Ran
 func (f *fake) For(member.Row) (member.Medium, error) { return f, nil }
 func (f *fake) Begin(row member.Row) error            { f.row = row; return nil }
 func (f *fake) Losses() member.Losses                 { return member.Losses{} }
+
+func (f *fake) Join(context.Context, int, time.Duration) (int, error) { return 1, nil }
 
 // Close waits until nothing is delivered.
 func (f *fake) Close() error {

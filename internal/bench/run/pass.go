@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"cohort/internal/bench/kernel"
+	"cohort/internal/bench/course"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/noise"
 	"cohort/internal/bench/result"
@@ -34,22 +34,22 @@ func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
 	for i := range res.Rows {
 		block := i / levels * levels
 		row := &res.Rows[block+(i+k)%levels]
-		c := r.next(row.Level, row.SizeBytes, row.Senders)
-		p, err := r.row(ctx, c)
+		c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
+		p, verified, err := r.row(ctx, c)
 		if err != nil {
 			return fmt.Errorf("%v: %w", c, err)
 		}
-		row.Runs, row.Verified = append(row.Runs, p), c.verified
+		row.Runs, row.Verified = append(row.Runs, p), verified
 		r.finished("%v%s: %s msgs/s, p50 %.1f µs", c, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
 	}
 	for i := range res.Idle {
 		idle := &res.Idle[(i+k)%levels]
-		c := r.next(idle.Level, idle.SizeBytes, 1)
-		p, err := r.idle(ctx, c)
+		c := r.ring.Next(idle.Level, idle.SizeBytes, 1)
+		p, verified, err := r.idle(ctx, c)
 		if err != nil {
 			return fmt.Errorf("%s on an idle group: %w", idle.Level, err)
 		}
-		idle.Runs, idle.Verified = append(idle.Runs, p), c.verified
+		idle.Runs, idle.Verified = append(idle.Runs, p), verified
 		r.finished("%s on an idle group%s: p50 %.1f µs", idle.Level, r.of(k), p.P50Us)
 	}
 	return nil
@@ -63,66 +63,60 @@ func (r *Runner) of(k int) string {
 	return fmt.Sprintf(", run %d of %d", k+1, r.plan.runs())
 }
 
-// row measures one row once, at full speed and then at the load.
-func (r *Runner) row(ctx context.Context, c *course) (p result.Pass, err error) {
+// row measures one row once, at full speed and then at the load, and tells whether the
+// order was checked.
+func (r *Runner) row(ctx context.Context, c *course.Course) (p result.Pass, verified bool, err error) {
 	p.StartS = time.Since(r.start).Seconds()
-	if err = c.begin(ctx); err != nil {
-		return p, err
-	}
-	if _, err = c.phase(ctx, member.Phase{Kind: member.Flood, Duration: r.plan.WarmUp()}); err != nil {
-		return p, err
-	}
-	full, err := c.phase(ctx, member.Phase{Kind: member.Flood, Duration: r.plan.each() / 2})
+	mark := r.meter.Begin()
+	full, err := c.Full(ctx, r.plan.WarmUp(), r.plan.each()/2)
 	if err != nil {
-		return p, err
+		return p, false, err
 	}
-	if err = full.speed(&p); err != nil {
-		return p, err
+	if p.Speed, err = full.Speed(c.Spec.Size); err != nil {
+		return p, false, err
 	}
 	p.LoadMsgsPerS = min(r.plan.Load, p.MsgsPerS/2)
-	paced, err := c.phase(ctx, c.pace(p.LoadMsgsPerS, r.plan.each()/2))
+	paced, err := c.Phase(ctx, c.Pace(p.LoadMsgsPerS, r.plan.each()/2))
 	if err != nil {
-		return p, err
+		return p, false, err
 	}
-	if p.Latency, err = paced.latency(); err != nil {
-		return p, err
+	if p.Latency, err = latency(paced); err != nil {
+		return p, false, err
 	}
-	p.Processes, p.LoadProcesses = full.processes(), paced.processes()
-	full.losses(&p)
-	paced.losses(&p)
-	err = c.verify(ctx)
-	p.Span, p.Noise = c.noise, noise.Judge(c.noise)
-	return p, err
+	p.Processes, p.LoadProcesses = full.Processes(), paced.Processes()
+	p.Drops = course.Drops(full, paced)
+	verified, err = c.Verify(ctx)
+	p.Span = r.meter.End(mark, c.Used().CPU())
+	p.Noise = noise.Judge(p.Span)
+	return p, verified, err
 }
 
 // idle measures one message at a time.
-func (r *Runner) idle(ctx context.Context, c *course) (p result.IdlePass, err error) {
-	c.spec.Idle = true
+func (r *Runner) idle(ctx context.Context, c *course.Course) (p result.IdlePass, verified bool, err error) {
+	c.Spec.Idle = true
 	p.StartS = time.Since(r.start).Seconds()
-	if err = c.begin(ctx); err != nil {
-		return p, err
+	mark := r.meter.Begin()
+	if err = c.Begin(ctx); err != nil {
+		return p, false, err
 	}
 	count := (IdleMessages + r.plan.runs() - 1) / r.plan.runs()
-	lone, err := c.phase(ctx, member.Phase{Kind: member.Lone, Every: IdlePause, Count: count})
+	lone, err := c.Phase(ctx, member.Phase{Kind: member.Lone, Every: IdlePause, Count: count})
 	if err != nil {
-		return p, err
+		return p, false, err
 	}
-	if p.Latency, err = lone.latency(); err != nil {
-		return p, err
+	if p.Latency, err = latency(lone); err != nil {
+		return p, false, err
 	}
-	p.Processes = lone.processes()
-	err = c.verify(ctx)
-	p.Span, p.Noise = c.noise, noise.Judge(c.noise)
-	return p, err
+	p.Processes = lone.Processes()
+	verified, err = c.Verify(ctx)
+	p.Span = r.meter.End(mark, c.Used().CPU())
+	p.Noise = noise.Judge(p.Span)
+	return p, verified, err
 }
 
-// usedBy returns what all processes of the bench, this one included, have taken so far.
-func usedBy(replies []member.Reply) kernel.Usage {
-	sum := kernel.Self()
-	for _, a := range replies {
-		if a.Used != nil {
-			sum = sum.Add(*a.Used)
-		}
-	}
-	return sum
+// latency leaves the points of the distribution out: they are for all runs together.
+func latency(f *course.Figures) (result.Latency, error) {
+	l, err := f.Latency()
+	l.Percentiles = nil
+	return l, err
 }

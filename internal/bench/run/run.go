@@ -6,27 +6,15 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
+	"cohort/internal/bench/course"
 	"cohort/internal/bench/fleet"
 	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/noise"
 	"cohort/internal/bench/result"
 )
-
-// How long members may take to answer. A member that waits for messages gives up
-// by itself when none come, so that limit is only for one that hangs.
-const (
-	openLimit   = 30 * time.Second
-	stepLimit   = 10 * time.Second
-	sendLimit   = 30 * time.Second // beyond the phase's duration
-	finishLimit = 2 * time.Minute
-)
-
-// heatTime is how long each size is sent before the first row.
-const heatTime = 500 * time.Millisecond
 
 // One message at a time on an idle group.
 const (
@@ -45,7 +33,7 @@ type Plan struct {
 	Load     float64       // messages per second, all senders together
 	Network  string
 	MTU      int         // bytes; 0: the interface's own
-	Open     member.Open // Index, Members and Levels are set by the Runner
+	Open     member.Open // Levels are set by the Runner
 }
 
 // runs returns how many there are of each row.
@@ -56,7 +44,7 @@ func (p *Plan) each() time.Duration { return p.Duration / time.Duration(p.runs()
 
 // WarmUp returns how long each run of a row goes on before it is measured.
 func (p *Plan) WarmUp() time.Duration {
-	return min(max(p.each()/10, 10*time.Millisecond), 500*time.Millisecond)
+	return course.WarmUp(p.each())
 }
 
 // Steps returns how many runs of rows there are, those of the idle group included.
@@ -71,10 +59,10 @@ type Observer func(done, steps int, text string)
 type Runner struct {
 	plan    Plan
 	fleet   *fleet.Fleet
+	ring    *course.Ring // once it is open
 	observe Observer
 	meter   *noise.Meter
 	start   time.Time
-	rows    uint16
 	done    int
 }
 
@@ -83,16 +71,19 @@ func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
 	return &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc)}
 }
 
-// Run measures everything and returns the rows. An error that is a *Breach means that a level
+// Run measures everything and returns the rows. An error that is a *course.Breach means that a level
 // did not keep its promise; the result is nil with any error.
 func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 	res := &result.Run{Schema: result.Schema, Command: result.CommandRun, Settings: r.settings()}
 	load := r.meter.Load()
 	var err error
-	if res.Members, err = r.open(ctx); err != nil {
+	open := r.plan.Open
+	open.Levels = r.plan.Levels
+	if r.ring, err = course.Open(ctx, r.fleet, open); err != nil {
 		return nil, err
 	}
-	if err := r.heat(ctx); err != nil {
+	res.Members = r.ring.Members()
+	if err := r.ring.Heat(ctx, r.plan.Levels, r.plan.Sizes, r.plan.Duration); err != nil {
 		return nil, err
 	}
 	res.Rows, res.Idle = r.plan.rows(r.fleet.Len())
@@ -119,59 +110,6 @@ func (r *Runner) settings() result.Settings {
 		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
 		LatencyCounts: "every member but the message's sender",
-	}
-}
-
-// open opens all members at once, since they form a view together, and puts them into
-// the order of their ranks.
-func (r *Runner) open(ctx context.Context) ([]result.Member, error) {
-	replies, err := r.fleet.Each(ctx, r.fleet.Len(), openLimit, func(i int) member.Request {
-		o := r.plan.Open
-		o.Index, o.Members, o.Levels = i, r.fleet.Len(), r.plan.Levels
-		return member.Request{Op: member.OpOpen, Open: &o}
-	})
-	if err != nil {
-		return nil, err
-	}
-	ranks := make([]int, len(replies))
-	members := make([]result.Member, len(replies))
-	for i, a := range replies {
-		if a.Opened == nil {
-			return nil, fmt.Errorf("member %d opened nothing", i)
-		}
-		if ranks[i] = a.Opened.Rank; ranks[i] < 0 {
-			ranks[i] = i // no engine, no view
-		}
-		if ranks[i] < len(members) {
-			members[ranks[i]] = result.Member{Rank: ranks[i], PID: a.Opened.PID, Engine: a.Opened.Engine, Raw: a.Opened.Raw}
-		}
-	}
-	return members, r.fleet.Order(ranks)
-}
-
-// heat has all members send each size at full speed, unmeasured: until their
-// memory has grown to what they need, the first rows would be charged for it.
-func (r *Runner) heat(ctx context.Context) error {
-	i := slices.IndexFunc(r.plan.Levels, func(l string) bool { return l != member.Raw })
-	if i < 0 {
-		return nil
-	}
-	for _, size := range r.plan.Sizes {
-		// The engine's memory is the same for all levels.
-		c := r.next(r.plan.Levels[i], size, r.fleet.Len())
-		if err := c.warm(ctx, min(r.plan.Duration, heatTime)); err != nil {
-			return fmt.Errorf("%v, before the first row: %w", c, err)
-		}
-	}
-	return nil
-}
-
-func (r *Runner) next(level string, size, senders int) *course {
-	r.rows++
-	return &course{
-		Runner: r,
-		spec:   member.Row{Number: r.rows, Level: level, Size: size, Members: r.fleet.Len(), Senders: senders},
-		sent:   make([]uint64, r.fleet.Len()),
 	}
 }
 

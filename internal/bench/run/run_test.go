@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"cohort/internal/bench/check"
-	"cohort/internal/bench/kernel"
+	"cohort/internal/bench/course"
 	"cohort/internal/bench/load"
-	"cohort/internal/bench/member"
-	"cohort/internal/bench/result"
 
 	"go.uber.org/goleak"
 )
@@ -94,23 +92,6 @@ func TestRunsAreInterleaved(t *testing.T) {
 		if len(i.Runs) != 3 || i.RatioToRaw == nil || i.Samples < 3*100 {
 			t.Errorf("%s on an idle group: %d runs, %d latencies", i.Level, len(i.Runs), i.Samples)
 		}
-	}
-}
-
-// TestKernelDropsAreOfNamespaces: members that look at one counter do not make it more.
-func TestKernelDropsAreOfNamespaces(t *testing.T) {
-	drops := func(space uint32, n uint64) member.Measured {
-		return member.Measured{KernelDrops: &kernel.Drops{Namespace: space, Datagrams: n}, Dropped: 1}
-	}
-	var p result.Pass
-	(&figures{members: []member.Measured{{}}}).losses(&p)
-	if p.KernelDropped != nil {
-		t.Errorf("nobody told, and that is %d", *p.KernelDropped)
-	}
-	(&figures{members: []member.Measured{drops(1, 5), drops(1, 4), drops(2, 10)}}).losses(&p)
-	(&figures{members: []member.Measured{drops(1, 1)}}).losses(&p)
-	if p.KernelDropped == nil || *p.KernelDropped != 16 || p.Dropped != 4 {
-		t.Errorf("%+v, want 16 and 4 dropped", p)
 	}
 }
 
@@ -213,8 +194,10 @@ func TestBreachesFailTheRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := New(shortPlan(c.level), newHub(t, 3, c.level, c.fault), nil).Run(t.Context())
-			var b *Breach
+			plan := shortPlan(c.level)
+			plan.Duration *= 10 // on a busy machine messages come in bursts, and few claim what was held back
+			_, err := New(plan, newHub(t, 3, c.level, c.fault), nil).Run(t.Context())
+			var b *course.Breach
 			if !errors.As(err, &b) {
 				t.Fatalf("error %v; want a breach", err)
 			}

@@ -48,7 +48,7 @@ func TestWrongTargetsAreOneLine(t *testing.T) {
 		{good + "at_least = 1\n[[target]]\nfigure = 'speed'\n", `target 2: figure: "speed": want one of msgs_per_s,`},
 		{"[[target]]\nfigure = 'p50_us'\nat_most = 1\n", "target 1: levels: want at least one"},
 		{"[[target]]\nfigure = 'p50_us'\nlevels = ['gbcast']\nat_most = 1\n", `target 1: levels: "gbcast": want raw, fbcast,`},
-		{good + "sizes = [31]\nat_least = 1\n", "target 1: sizes: 31: want 32 to 16777216 bytes"},
+		{good + "sizes = [15]\nat_least = 1\n", "target 1: sizes: 15: want 16 to 16777216 bytes"},
 		{good + "senders = '2'\nat_least = 1\n", `target 1: senders: "2": want "1" or "all"`},
 		{good + "networks = ['wifi']\nat_least = 1\n", `target 1: networks: "wifi": want loopback or netns`},
 		{good + "members = -2\nat_least = 1\n", "target 1: members: -2: want 2 to"},

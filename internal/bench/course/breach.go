@@ -1,4 +1,4 @@
-package run
+package course
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func (b *Breach) Error() string {
 }
 
 // breach shows what one member saw next to what another one saw.
-func (c *course) breach(ctx context.Context, b *check.Breach) error {
+func (c *Course) breach(ctx context.Context, b *check.Breach) error {
 	other := 0
 	if b.Member == 0 {
 		other = 1
@@ -42,7 +42,7 @@ func (c *course) breach(ctx context.Context, b *check.Breach) error {
 
 // disagreement finds the first delivery at which member 0 and another one differ,
 // in a block whose digests do.
-func (c *course) disagreement(ctx context.Context, block, other int) error {
+func (c *Course) disagreement(ctx context.Context, block, other int) error {
 	q := member.Request{From: uint64(block) * check.BlockSize, Count: check.BlockSize}
 	a, err := c.history(ctx, 0, q)
 	if err != nil {
@@ -63,9 +63,9 @@ func (c *course) disagreement(ctx context.Context, block, other int) error {
 	return &Breach{What: what, Histories: text}
 }
 
-func (c *course) history(ctx context.Context, i int, q member.Request) (check.History, error) {
+func (c *Course) history(ctx context.Context, i int, q member.Request) (check.History, error) {
 	q.Op = member.OpHistory
-	r, err := c.fleet.One(ctx, i, stepLimit, q)
+	r, err := c.ring.fleet.One(ctx, i, stepLimit, q)
 	if err != nil {
 		return check.History{}, err
 	}

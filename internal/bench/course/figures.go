@@ -1,0 +1,93 @@
+package course
+
+import (
+	"fmt"
+	"time"
+
+	"cohort/internal/bench/check"
+	"cohort/internal/bench/member"
+	"cohort/internal/bench/result"
+)
+
+// Figures is what all members measured of one phase.
+type Figures struct {
+	Sent    uint64 // by all senders
+	Members []member.Measured
+}
+
+// Speed tells how fast messages of size bytes were delivered. It returns an error if a
+// member delivered nothing.
+func (f *Figures) Speed(size int) (s result.Speed, err error) {
+	least := f.Sent
+	var cpu time.Duration
+	for i, m := range f.Members {
+		took := time.Duration(m.Last - m.First)
+		if m.Delivered == 0 || took <= 0 {
+			return s, fmt.Errorf("member %d delivered %d of %d messages in %v: nothing to measure", i, m.Delivered, f.Sent, took)
+		}
+		rate := float64(m.Delivered) / took.Seconds()
+		s.MemberRates = append(s.MemberRates, rate)
+		if s.MsgsPerS == 0 || rate < s.MsgsPerS {
+			s.MsgsPerS = rate
+		}
+		least = min(least, m.Delivered)
+		cpu += m.Used.CPU()
+	}
+	s.MBPerS = s.MsgsPerS * float64(size) / 1e6
+	s.CPUUsPerMsg = float64(cpu.Microseconds()) / float64(least)
+	s.Messages, s.Lost = f.Sent, f.Sent-least
+	return s, nil
+}
+
+// Drops adds up what was dropped and sent again, packets, in several phases.
+func Drops(phases ...*Figures) (d result.Drops) {
+	for _, f := range phases {
+		spaces := map[uint32]uint64{}
+		for _, m := range f.Members {
+			d.Dropped += m.Dropped
+			d.Retransmitted += m.Retransmitted
+			if k := m.KernelDrops; k != nil {
+				// Members of one network namespace have looked at one counter.
+				spaces[k.Namespace] = max(spaces[k.Namespace], k.Datagrams)
+			}
+		}
+		if len(spaces) > 0 && d.KernelDropped == nil {
+			d.KernelDropped = new(uint64)
+		}
+		for _, n := range spaces {
+			*d.KernelDropped += n
+		}
+	}
+	return d
+}
+
+// Processes returns what each member's process took.
+func (f *Figures) Processes() (ps []result.Process) {
+	for i, m := range f.Members {
+		ps = append(ps, result.Took(i, m.Used))
+	}
+	return ps
+}
+
+// Latency merges the members' histograms.
+func (f *Figures) Latency() (result.Latency, error) {
+	var encoded []string
+	for _, m := range f.Members {
+		encoded = append(encoded, m.Histogram)
+	}
+	l, err := result.Merge(encoded)
+	if err == nil && l.Samples == 0 {
+		err = fmt.Errorf("no member delivered any of %d messages: no latency to measure", f.Sent)
+	}
+	return l, err
+}
+
+// undelivered returns the first member's report of messages that never came.
+func (f *Figures) undelivered() *check.Breach {
+	for _, m := range f.Members {
+		if m.Breach != nil {
+			return m.Breach
+		}
+	}
+	return nil
+}
