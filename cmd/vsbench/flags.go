@@ -17,16 +17,17 @@ import (
 
 // runCmd is the flags of run.
 type runCmd struct {
-	Levels   []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast (FIFO), cbcast (causal), abcast (total), and safe- of each. Default: ${default}."`
-	Sizes    []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
-	Members  int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
-	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
-	Duration time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
-	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
-	Network  string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
-	MTU      int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
-	Loss     float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
-	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
+	Levels    []string      `default:"raw,fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast" placeholder:"LEVEL" help:"Levels to measure: raw (no protocol at all), fbcast (FIFO), cbcast (causal), abcast (total), and safe- of each. Default: ${default}."`
+	Sizes     []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 32 to 16777216. Default: ${default}."`
+	Members   int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
+	Senders   []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
+	Duration  time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, at least 20ms: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
+	Load      float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
+	Network   string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
+	Transport string        `default:"multicast" enum:"multicast,fanout" placeholder:"multicast|fanout" help:"How what is for all members travels, raw included: by multicast, or by unicast to each member, as where a network has no multicast. Default: ${default}."`
+	MTU       int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
+	Loss      float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
+	JSON      string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
 
 	planned run.Plan
 }

@@ -38,7 +38,7 @@ func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *res
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
-	plan.Open = member.Open{Interface: n.iface, Segment: n.segment, Loss: c.Loss, Cluster: "vsbench-" + rand.Text()}
+	plan.Open = member.Open{Interface: n.iface, Segment: n.segment, Loss: c.Loss, Fanout: c.Transport == result.Fanout, Cluster: "vsbench-" + rand.Text()}
 	plan.Open.RawGroup, plan.Open.IdleGroup = randomGroup(), randomGroup()
 	f, err := startMembers(n, c.Members, p)
 	defer func() { err = errors.Join(err, f.Close()) }()

@@ -15,12 +15,15 @@ var heads = []string{"level", "size", "senders", "msgs/s", "MB/s", "p50 µs", "p
 // idle group if that was measured.
 func (r *Run) Table(w io.Writer) error {
 	s := &r.Settings
-	losing := ""
+	how, idle := "", "raw: plain blocking sockets"
+	if s.Transport == Fanout {
+		how, idle = ", by unicast to each", "raw: as in the rows above"
+	}
 	if s.Loss > 0 {
-		losing = fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
+		how += fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
 	}
 	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n\n",
-		s.Members, s.Network, losing, seconds(s.DurationS/2))
+		s.Members, s.Network, how, seconds(s.DurationS/2))
 	t := newTable(w, heads)
 	for i := range r.Rows {
 		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {
@@ -31,7 +34,7 @@ func (r *Run) Table(w io.Writer) error {
 	if err := t.flush(); err != nil || len(r.Idle) == 0 {
 		return err
 	}
-	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(s.IdlePauseS))
+	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; %s\n\n", seconds(s.IdlePauseS), idle)
 	t = newTable(w, []string{"level", "size", "p50 µs", "p99 µs", "x raw", "verified"})
 	for _, i := range r.Idle {
 		t.line([]string{i.Level, Bytes(i.SizeBytes), micro(i.P50Us), micro(i.P99Us), times(i.RatioToRaw), yes(i.Verified)})

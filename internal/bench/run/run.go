@@ -56,6 +56,14 @@ func (p *Plan) Steps() int {
 	return len(p.Levels)*len(p.Sizes)*len(p.Senders) + len(p.Levels)
 }
 
+// Transport names how what is for all members travels.
+func (p *Plan) Transport() string {
+	if p.Open.Fanout {
+		return result.Fanout
+	}
+	return result.Multicast
+}
+
 // Observer hears of each row that is finished; text describes it for people.
 type Observer func(done, steps int, text string)
 
@@ -65,6 +73,7 @@ type Runner struct {
 	fleet   *fleet.Fleet
 	observe Observer
 	rows    uint16
+	addrs   []string // by rank, of the raw sockets; nil: multicast
 	done    int
 }
 
@@ -113,7 +122,7 @@ func (r *Runner) settings() result.Settings {
 	return result.Settings{
 		Levels: p.Levels, Sizes: p.Sizes, Members: r.fleet.Len(), Senders: p.Senders,
 		DurationS: p.Duration.Seconds(), WarmUpS: p.WarmUp().Seconds(), LoadMsgsPerS: p.Load,
-		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Loss: p.Open.Loss,
+		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Transport: p.Transport(), Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
 		LatencyCounts: "every member but the message's sender",
 	}
@@ -132,6 +141,9 @@ func (r *Runner) open(ctx context.Context) ([]result.Member, error) {
 	}
 	ranks := make([]int, len(replies))
 	members := make([]result.Member, len(replies))
+	if r.plan.Open.Fanout {
+		r.addrs = make([]string, len(replies))
+	}
 	for i, a := range replies {
 		if a.Opened == nil {
 			return nil, fmt.Errorf("member %d opened nothing", i)
@@ -141,6 +153,9 @@ func (r *Runner) open(ctx context.Context) ([]result.Member, error) {
 		}
 		if ranks[i] < len(members) {
 			members[ranks[i]] = result.Member{Rank: ranks[i], PID: a.Opened.PID, Engine: a.Opened.Engine, Raw: a.Opened.Raw}
+			if r.addrs != nil {
+				r.addrs[ranks[i]] = a.Opened.Addr
+			}
 		}
 	}
 	return members, r.fleet.Order(ranks)
@@ -165,11 +180,15 @@ func (r *Runner) heat(ctx context.Context) error {
 
 func (r *Runner) next(level string, size, senders int) *course {
 	r.rows++
-	return &course{
+	c := &course{
 		Runner: r,
 		spec:   member.Row{Number: r.rows, Level: level, Size: size, Members: r.fleet.Len(), Senders: senders},
 		sent:   make([]uint64, r.fleet.Len()),
 	}
+	if level == member.Raw {
+		c.spec.Addrs = r.addrs
+	}
+	return c
 }
 
 func (r *Runner) finished(format string, args ...any) {
