@@ -170,6 +170,35 @@ func TestOneWithoutMulticast(t *testing.T) {
 	}
 }
 
+// TestMulticastIsLostLater: a host loses multicast while all are sending. The others send
+// it copies before it, or they, would be taken for dead.
+func TestMulticastIsLostLater(t *testing.T) {
+	cfg := scenario(t)
+	cfg.Stay, cfg.For, cfg.Timeout = 3, duration(t, 8*time.Second), 2*time.Second // few hosts: nothing else fails
+	withoutMulticast(t, &cfg, 3)
+	lost := make(chan error, 1)
+	time.AfterFunc(cfg.For/2, func() { lost <- cfg.Place.(*Namespaces).NoMulticast(2) })
+	r, err := Run(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-lost; err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range r.Violations {
+		t.Error(v)
+	}
+	t.Logf("%+v, copies by host: %v", r.Summary, r.Copied)
+	if s := r.Summary; s.Delivered == 0 || s.Expelled != 0 {
+		t.Errorf("%d messages delivered, %d members expelled; want some, and none", s.Delivered, s.Expelled)
+	}
+	for i, n := range r.Copied {
+		if n < 100 {
+			t.Errorf("host %d sent %d trains in copies, want many", i, n)
+		}
+	}
+}
+
 // TestLoopback: processes that are killed and stopped, as any user.
 func TestLoopback(t *testing.T) {
 	cfg := scenario(t)
