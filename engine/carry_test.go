@@ -3,12 +3,14 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"cohort/batch"
 	"cohort/iomulticast"
+	"cohort/membership"
 	"cohort/wire"
 )
 
@@ -212,4 +214,43 @@ func (b *buffers) reset() []batch.Train {
 		b.trains[i].Buf = b.memory[i]
 	}
 	return b.trains
+}
+
+// TestCopiesAreTheSameMemory: one train for each who gets copies, next to each other, so
+// that they leave in one system call, and nothing is allocated for them.
+func TestCopiesAreTheSameMemory(t *testing.T) {
+	v := membership.View{}
+	for i := range 4 {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)}), 7400)
+		v.Members = append(v.Members, membership.Member{ID: uint64(i + 1), Addr: addr})
+	}
+	for how, want := range map[Transport][]string{
+		Multicast: {"group"}, Fanout: {"127.0.0.1:7400", "127.0.0.3:7400", "127.0.0.4:7400"}, Auto: {"group", "127.0.0.3:7400"},
+	} {
+		var c carrier
+		var o outbox
+		c.init(Config{Transport: how, Timeout: time.Second})
+		c.reach.View(0, v, 1)
+		c.reach.Says(0, 1, true)
+		c.reach.Says(0, 4, true)
+		c.address(v, c.reach.Copies(), &o)
+		buf, trains := make([]byte, 100), make([]batch.Train, 0, 8)
+		if n := testing.AllocsPerRun(10, func() { trains = c.append(0, trains[:0], batch.Train{Buf: buf, Segment: 50}) }); n != 0 {
+			t.Errorf("%v: %v allocations", how, n)
+		}
+		var got []string
+		for _, tr := range trains {
+			if &tr.Buf[0] != &buf[0] || len(tr.Buf) != len(buf) || tr.Segment != 50 {
+				t.Errorf("%v: a train of %d bytes in packets of %d, want what was given", how, len(tr.Buf), tr.Segment)
+			}
+			to := "group"
+			if tr.To != nil {
+				to = tr.To.AddrPort().String()
+			}
+			got = append(got, to)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v: trains to %v, want %v", how, got, want)
+		}
+	}
 }
