@@ -18,12 +18,13 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 		size  int
 		many  int
 		queue bool
+		how   Transport
 	}{
-		{FIFO, 64, 200_000, false}, {Total, 64, 200_000, false}, {Total.Safe(), 64, 200_000, false},
-		{Causal, 1024, 100_000, false}, {FIFO, 64, 200_000, true},
+		{FIFO, 64, 200_000, false, Auto}, {Total, 64, 200_000, false, Auto}, {Total.Safe(), 64, 200_000, false, Auto},
+		{Causal, 1024, 100_000, false, Auto}, {FIFO, 64, 200_000, true, Auto}, {Total, 64, 200_000, false, Fanout},
 	} {
-		t.Run(fmt.Sprintf("%v/%d/queued=%v", c.level, c.size, c.queue), func(t *testing.T) {
-			nodes := openRing(t, 3, nil)
+		t.Run(fmt.Sprintf("%v/%d/queued=%v/%v", c.level, c.size, c.queue, c.how), func(t *testing.T) {
+			nodes := openRing(t, 3, func(_ int, cfg *Config) { cfg.Transport = c.how })
 			var got [3]atomic.Int64
 			groups := joinAll(t, nodes, "allocs", func(i int) Handler {
 				h := HandlerFunc(func(*Message) { got[i].Add(1) })

@@ -67,6 +67,12 @@ type Config struct {
 	Expect    int
 	Discovery time.Duration // Default 250 ms
 
+	// Transport is how packets that are for all members travel: Auto by multicast, and
+	// in copies by unicast to each member that says it does not hear it; Multicast by
+	// multicast alone; Fanout by unicast to each, for networks without multicast. Members
+	// may differ: each takes packets either way. Default Auto.
+	Transport Transport
+
 	// Seeds are more places to look for others than multicast reaches: "host:port",
 	// where a name may stand for several addresses and the port is their Port.
 	Seeds []string
@@ -141,6 +147,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("engine: %w: Name has %d bytes, want at most %d", ErrConfig, len(c.Name), membership.MaxName)
 	case c.Expect < 0 || c.Expect > membership.MaxMembers:
 		return fmt.Errorf("engine: %w: Expect is %d, want 0 to %d", ErrConfig, c.Expect, membership.MaxMembers)
+	case !c.Transport.Valid():
+		return fmt.Errorf("engine: %w: Transport is %d, want Auto, Multicast or Fanout", ErrConfig, int(c.Transport))
 	case c.Port < 0 || c.Port > 65535:
 		return fmt.Errorf("engine: %w: Port is %d, want 0 to 65535", ErrConfig, c.Port)
 	case c.Timeout < minTimeout:

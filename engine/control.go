@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"net/netip"
+	"slices"
+
 	"cohort/batch"
 	"cohort/control"
 	"cohort/groups"
@@ -10,7 +13,7 @@ import (
 )
 
 // beacon hands a packet by which processes find each other to the protocol.
-func (n *Node) beacon(now int64, b []byte) {
+func (n *Node) beacon(now int64, b []byte, by arrival) {
 	h, err := wire.Parse(b)
 	if err != nil || h.Cluster != n.cfg.clusterID() || h.Kind != wire.Here && h.Kind != wire.Ring || !wire.Verify(b) {
 		n.stats.loop.BadBeacons++
@@ -21,14 +24,32 @@ func (n *Node) beacon(now int64, b []byte) {
 		n.stats.loop.BadBeacons++
 		return
 	}
-	if bc.Kind == wire.Here && n.proc.In() {
+	if bc.Kind == wire.Here && (n.proc.In() || !by.multicast) {
 		n.callers.add(now, bc.From.Addr)
 	}
+	n.relay(b, &bc, by)
 	n.proc.Beacon(now, bc)
 }
 
-// announce sends the beacons that are due: to all that hear multicast, to where
-// others may be, and to who has called lately.
+// relay passes a beacon on to this ring's leader, who alone can do something about it,
+// if it may not have heard it. Only what comes straight from its sender is passed on, so
+// that no beacon goes round.
+func (n *Node) relay(b []byte, bc *membership.Beacon, by arrival) {
+	if !n.proc.In() || n.proc.Site().Leading() || by.from != bc.From.Addr {
+		return
+	}
+	v := n.proc.Site().View()
+	leader := n.proc.Site().Leader()
+	if v.Rank(bc.From.ID) >= 0 || by.multicast && n.carrier.reach.Reaches(leader) {
+		return
+	}
+	if to := n.outbox.addr(&v.Members[leader]); to != nil {
+		n.relayed = append(n.relayed, batch.Train{Buf: append([]byte(nil), b...), Segment: len(b), To: to})
+	}
+}
+
+// announce sends the beacons that are due: to all that hear multicast, to where others
+// may be, and to who has called lately; and passes on those that others need.
 func (n *Node) announce() error {
 	for _, b := range n.proc.Beacons() {
 		p := make([]byte, wire.HeaderSize, 512)
@@ -40,18 +61,29 @@ func (n *Node) announce() error {
 		trains := []batch.Train{{Buf: p, Segment: len(p)}}
 		seeds := n.seeds.list()
 		for i := range seeds {
-			trains = append(trains, batch.Train{Buf: p, Segment: len(p), To: &seeds[i]})
+			if seeds[i].AddrPort() != n.conn.Addr() {
+				trains = append(trains, batch.Train{Buf: p, Segment: len(p), To: &seeds[i]})
+			}
 		}
 		for i := range n.callers.list {
-			if b.Kind == wire.Ring && n.callers.list[i].until > n.now() {
-				trains = append(trains, batch.Train{Buf: p, Segment: len(p), To: &n.callers.list[i].to})
+			if c := &n.callers.list[i]; c.until > n.now() && !isSeed(seeds, c.addr) {
+				trains = append(trains, batch.Train{Buf: p, Segment: len(p), To: &c.to})
 			}
 		}
 		if err := n.put(trains); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(n.relayed) == 0 {
+		return nil
+	}
+	err := n.put(n.relayed)
+	n.relayed = n.relayed[:0]
+	return err
+}
+
+func isSeed(seeds []batch.Addr, addr netip.AddrPort) bool {
+	return slices.ContainsFunc(seeds, func(s batch.Addr) bool { return s.AddrPort() == addr })
 }
 
 // poll takes the news of the control plane.
@@ -61,9 +93,12 @@ func (n *Node) poll(now int64) {
 		e := &n.letters[i]
 		switch e.Kind {
 		case control.Connected:
+			n.carrier.reach.Gone(now, e.Peer)
+			n.carrier.hearing.Connected(e.Peer)
 			n.proc.Connected(now, e.Peer)
 		case control.Disconnected:
 			n.trouble = e.Err
+			n.carrier.reach.Gone(now, e.Peer)
 			n.proc.Disconnected(now, e.Peer)
 		case control.Received:
 			n.letter(now, e.Peer, e.Body)
@@ -83,6 +118,8 @@ func (n *Node) letter(now int64, from uint64, body []byte) {
 	case membership.WantState, membership.State:
 		posts, err := n.roster.Letter(from, l)
 		n.mailRoster(posts, err)
+	case membership.Hears:
+		n.carrier.reach.Says(now, from, l.Heard)
 	default:
 		n.proc.Letter(now, from, l)
 	}
@@ -98,6 +135,7 @@ func (n *Node) correspond() {
 			n.mesh.Dial(l.Peer, l.Addr)
 		} else {
 			n.mesh.Hangup(l.Peer)
+			n.carrier.reach.Gone(n.now(), l.Peer)
 		}
 	}
 }

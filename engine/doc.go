@@ -60,6 +60,14 @@
 // that waits holds back those sent after it. Causal and total order hold across
 // all groups of the ring.
 //
+// # Networks without multicast
+//
+// A member that does not hear another's multicast tells it so, and is sent copies by
+// unicast from then on, in time before it would be taken for dead. That is [Config].Transport
+// [Auto], the default; [Fanout] sends by unicast alone, [Multicast] never. [Config].Seeds is
+// where to find others then: the address of any one member is enough, and a DNS name may
+// stand for many. [Node.Features] and the log say whom multicast does not reach.
+//
 // # Handlers
 //
 // A handler is called by the node's one loop, one call at a time. It must not

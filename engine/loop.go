@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -122,6 +123,7 @@ func (n *Node) reborn(now int64) {
 	id := newID()
 	n.mesh.Identify(id)
 	n.proc.Reborn(now, id)
+	n.carrier.reset(int64(n.cfg.Timeout) / silentFor)
 }
 
 // rest sleeps until there is something to do: a short nap while the loop is busy,
@@ -142,7 +144,7 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Lock()
 		return nil
 	}
-	return n.sleep(min(n.proc.Deadline(), n.roster.Due(), n.closeBy, now+maxSleep) - n.now())
+	return n.sleep(min(n.proc.Deadline(), n.roster.Due(), n.carrier.due(), n.closeBy, now+maxSleep) - n.now())
 }
 
 // sleep waits in the kernel for a packet, a sender or the timeout, ns.
@@ -180,7 +182,8 @@ func (n *Node) ended(now int64) bool {
 func (n *Node) transmit(now int64) (int, error) {
 	n.submit(now)
 	n.proc.Flush(now)
-	sent, err := n.outbox.send(n)
+	n.carry(now)
+	sent, err := n.outbox.send(now, n)
 	if err == nil {
 		err = n.announce()
 	}
@@ -231,18 +234,18 @@ func (in *input) init(pool *slab.Pool) {
 
 // receive takes what has come on both sockets and returns its bytes.
 func (n *Node) receive(now int64) (int, error) {
-	multicast, err := n.receiveFrom(now, n.conn.RecvMulticast)
+	multicast, err := n.receiveFrom(now, n.conn.RecvMulticast, true)
 	if err != nil {
 		return 0, fmt.Errorf("engine: receiving multicast: %w", err)
 	}
-	unicast, err := n.receiveFrom(now, n.conn.RecvUnicast)
+	unicast, err := n.receiveFrom(now, n.conn.RecvUnicast, false)
 	if err != nil {
 		return 0, fmt.Errorf("engine: receiving unicast: %w", err)
 	}
 	return multicast + unicast, nil
 }
 
-func (n *Node) receiveFrom(now int64, recv func([]batch.Train) (int, error)) (bytes int, err error) {
+func (n *Node) receiveFrom(now int64, recv func([]batch.Train) (int, error), multicast bool) (bytes int, err error) {
 	for range recvCalls {
 		for i := range n.in.trains {
 			n.in.trains[i].Buf = n.pool.Bytes(n.in.refs[i])
@@ -254,7 +257,7 @@ func (n *Node) receiveFrom(now int64, recv func([]batch.Train) (int, error)) (by
 		n.stats.loop.RecvCalls++
 		for i := range k {
 			bytes += len(n.in.trains[i].Buf)
-			n.take(now, i)
+			n.take(now, i, multicast)
 		}
 		if k < len(n.in.trains) {
 			return bytes, nil
@@ -266,9 +269,12 @@ func (n *Node) receiveFrom(now int64, recv func([]batch.Train) (int, error)) (by
 // take hands the packets of train i to the machine. Small trains move together
 // into one slab first: packets are kept until all have them, and a slab each
 // would be a thousand times their size.
-func (n *Node) take(now int64, i int) {
+func (n *Node) take(now int64, i int, multicast bool) {
 	t := &n.in.trains[i]
 	n.stats.loop.TrainsReceived++
+	if multicast && len(t.Buf) > 0 {
+		n.carrier.hearing.Multicast(now, t.From)
+	}
 	ref, off := n.in.refs[i], 0
 	if len(t.Buf) <= smallTrain {
 		if n.in.used+len(t.Buf) > slab.Size {
@@ -279,7 +285,7 @@ func (n *Node) take(now int64, i int) {
 		copy(n.pool.Bytes(ref)[off:], t.Buf)
 		n.in.used += (len(t.Buf) + smallPad - 1) & smallMask
 	}
-	n.packets(now, ref, off, len(t.Buf), t.Segment)
+	n.packets(now, ref, off, len(t.Buf), t.Segment, arrival{t.From, multicast})
 	if n.pool.Shared(n.in.refs[i]) {
 		n.pool.Release(n.in.refs[i])
 		n.in.refs[i] = n.pool.Get()
@@ -289,15 +295,21 @@ func (n *Node) take(now int64, i int) {
 // packets hands the packets of a train to the protocol or, if they are beacons, to
 // that part of it. Where the kernel has put both into one train, the fewer are taken
 // for bad ones: either is sent again.
-func (n *Node) packets(now int64, ref slab.Ref, off, size, segment int) {
+func (n *Node) packets(now int64, ref slab.Ref, off, size, segment int, by arrival) {
 	b := n.pool.Bytes(ref)[off : off+size]
 	if size >= wire.Overhead && wire.Kind(b[3]) >= wire.Here {
 		for ; len(b) > 0; b = b[min(segment, len(b)):] {
-			n.beacon(now, b[:min(segment, len(b))])
+			n.beacon(now, b[:min(segment, len(b))], by)
 		}
 		return
 	}
 	n.proc.Train(now, ref, off, size, segment)
+}
+
+// arrival is where a packet came from, and by which socket.
+type arrival struct {
+	from      netip.AddrPort
+	multicast bool
 }
 
 // outbox turns the protocol's output into trains.
@@ -311,8 +323,11 @@ type peerAddr struct {
 	to *batch.Addr
 }
 
-// addr returns a member's address as the sockets take it.
+// addr returns a member's address as the sockets take it; nil if it cannot be one.
 func (o *outbox) addr(m *membership.Member) *batch.Addr {
+	if !addressable(m.Addr) {
+		return nil
+	}
 	for i := range o.peers {
 		if o.peers[i].id == m.ID {
 			return o.peers[i].to
@@ -329,8 +344,9 @@ func (o *outbox) addr(m *membership.Member) *batch.Addr {
 // sendWait bounds how long a full send buffer is waited for at a time.
 const sendWait = 10 * time.Millisecond
 
-// send puts the protocol's output on the network and returns its bytes.
-func (o *outbox) send(n *Node) (bytes int, err error) {
+// send puts the protocol's output on the network and returns its bytes, however many
+// members get them.
+func (o *outbox) send(now int64, n *Node) (bytes int, err error) {
 	out := n.proc.Output()
 	if len(out) == 0 {
 		return 0, nil
@@ -338,11 +354,13 @@ func (o *outbox) send(n *Node) (bytes int, err error) {
 	o.trains = o.trains[:0]
 	for _, t := range out {
 		train := batch.Train{Buf: t.Buf, Segment: t.Segment}
-		if t.Member != nil {
-			train.To = o.addr(t.Member)
-		}
-		o.trains = append(o.trains, train)
 		bytes += len(t.Buf)
+		if t.Member == nil {
+			o.trains = n.carrier.append(now, o.trains, train)
+			n.stats.loop.TrainsCopied += uint64(len(n.carrier.copies))
+		} else if train.To = o.addr(t.Member); train.To != nil {
+			o.trains = append(o.trains, train)
+		}
 	}
 	n.stats.loop.TrainsSent += uint64(len(o.trains))
 	err = n.put(o.trains)

@@ -44,6 +44,7 @@ type Node struct {
 	pool    *slab.Pool
 	in      input
 	outbox  outbox
+	carrier carrier
 	sending sending
 	groups  groupTable
 	roster  *groups.Roster[*Group]
@@ -54,6 +55,7 @@ type Node struct {
 	letters []control.Event
 	trouble error // why a connection ended last
 	callers callers
+	relayed []batch.Train // beacons to be passed on
 	leaving bool
 	closeBy int64 // when the loop ends, or membership.Never
 
@@ -94,6 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.offers.init()
 	n.presence.init()
 	n.in.init(n.pool)
+	n.carrier.init(cfg)
 	self := n.describe()
 	n.mesh.Identify(self.ID)
 	n.proc = process.New(n.now(), n.protocol(), self, n.pool)
@@ -197,8 +200,13 @@ func (n *Node) View() membership.View { return n.presence.now().view }
 // Rank returns this node's rank in View.
 func (n *Node) Rank() int { return n.presence.now().rank }
 
-// Features returns what the sockets can do on this machine, and why not more.
-func (n *Node) Features() iomulticast.Features { return n.conn.Features() }
+// Features returns what the sockets can do on this machine, and why not more; and
+// whether multicast reaches the members.
+func (n *Node) Features() iomulticast.Features {
+	f := n.conn.Features()
+	f.Multicast = *n.carrier.feature.Load()
+	return f
+}
 
 // AwaitMembers waits until the ring's view has at least count members. Errors wrap
 // ErrClosed or the context's.
@@ -241,7 +249,8 @@ func (n *Node) Close() error {
 	return n.failure
 }
 
-// callers is who looks for a ring and may not hear multicast, by address.
+// callers is who looks for a ring and may not hear multicast, by address: what this node
+// has to say of itself is sent to them too.
 type callers struct {
 	list []caller
 }
@@ -256,6 +265,9 @@ type caller struct {
 const callFor = int64(3 * time.Second)
 
 func (c *callers) add(now int64, addr netip.AddrPort) {
+	if !addressable(addr) {
+		return
+	}
 	kept := c.list[:0]
 	for _, k := range c.list {
 		if k.until > now && k.addr != addr {

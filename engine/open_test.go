@@ -29,6 +29,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"port", Config{Interface: "lo", Port: 70000}, ErrConfig, "70000"},
 		{"timeout", Config{Interface: "lo", Timeout: time.Millisecond}, ErrConfig, "1ms"},
 		{"discovery", Config{Interface: "lo", Discovery: -1}, ErrConfig, "-1ns"},
+		{"transport", Config{Interface: "lo", Transport: 3}, ErrConfig, "Transport is 3"},
 		{"slow limit", Config{Interface: "lo", SlowLimit: -time.Second}, ErrConfig, "-1s"},
 		{"seed without a port", Config{Interface: "lo", Seeds: []string{"host"}}, ErrConfig, `"host"`},
 		{"seed with a bad port", Config{Interface: "lo", Seeds: []string{"host:0"}}, ErrConfig, `"0"`},

@@ -21,44 +21,80 @@ type seeds struct {
 	done   sync.WaitGroup
 }
 
+// Names are resolved now and again: an address may come to a name later, and often just
+// after this process was started together with the others.
 const (
-	resolveEvery = 5 * time.Second
-	maxSeeds     = 64 // addresses that names may stand for
+	resolveSoon  = 250 * time.Millisecond
+	resolveEvery = 5 * time.Second // up to this, doubling
+	maxSeeds     = 64              // addresses that a name may stand for
 )
 
-// start resolves the names now and again: an address may come to a name later.
+// start begins to resolve the names.
 func (s *seeds) start(names []string, log *slog.Logger) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	if len(names) == 0 {
 		return
 	}
+	list := make([]seed, len(names))
+	for i, name := range names {
+		host, text, _ := net.SplitHostPort(name) // checked in validate, like the port
+		port, _ := strconv.ParseUint(text, 10, 16)
+		list[i] = seed{name: name, host: host, port: uint16(port)}
+	}
 	s.done.Go(func() {
-		for ctx.Err() == nil {
-			s.resolve(ctx, names, log)
+		for wait := resolveSoon; ctx.Err() == nil; wait = min(2*wait, resolveEvery) {
+			s.resolve(ctx, list, log)
 			select {
 			case <-ctx.Done():
-			case <-time.After(resolveEvery):
+			case <-time.After(wait):
 			}
 		}
 	})
 }
 
-func (s *seeds) resolve(ctx context.Context, names []string, log *slog.Logger) {
+// seed is one name and the addresses that it last stood for.
+type seed struct {
+	name, host string
+	port       uint16
+	addrs      []batch.Addr
+	failing    bool // and it has been said
+}
+
+// resolve looks all names up. One that cannot be looked up now keeps its addresses.
+func (s *seeds) resolve(ctx context.Context, names []seed, log *slog.Logger) {
+	for i := range names {
+		k := &names[i]
+		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", k.host)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !k.failing {
+			log.Warn("a seed cannot be resolved", "seed", k.name, "error", err, "addresses kept", len(k.addrs))
+		}
+		if k.failing = err != nil; err == nil {
+			k.addrs = addresses(ips, k.port)
+		}
+		s.publish(names) // the next name may take long
+	}
+}
+
+func (s *seeds) publish(names []seed) {
 	var list []batch.Addr
-	for _, name := range names {
-		host, text, _ := net.SplitHostPort(name) // checked in validate, like the port
-		port, _ := strconv.ParseUint(text, 10, 16)
-		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
-		if err != nil && ctx.Err() == nil {
-			log.Warn("a seed cannot be resolved", "seed", name, "error", err)
-		}
-		slices.SortFunc(ips, netip.Addr.Compare)
-		for _, ip := range ips[:min(len(ips), maxSeeds)] {
-			list = append(list, batch.MakeAddr(netip.AddrPortFrom(ip.Unmap(), uint16(port))))
-		}
+	for i := range names {
+		list = append(list, names[i].addrs...)
 	}
 	s.addrs.Store(&list)
+}
+
+// addresses lists the first maxSeeds of them, each once.
+func addresses(ips []netip.Addr, port uint16) (list []batch.Addr) {
+	slices.SortFunc(ips, netip.Addr.Compare)
+	ips = slices.Compact(ips)
+	for _, ip := range ips[:min(len(ips), maxSeeds)] {
+		list = append(list, batch.MakeAddr(netip.AddrPortFrom(ip.Unmap(), port)))
+	}
+	return list
 }
 
 // list returns the addresses known now.

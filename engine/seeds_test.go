@@ -68,13 +68,7 @@ func TestCallersAreAnswered(t *testing.T) {
 	o := newOutsider(t)
 	from := n.View().Members[0]
 	from.ID, from.Name, from.Addr = newID(), "caller", o.addr
-	p := membership.Beacon{Kind: wire.Here, From: from}.Append(make([]byte, wire.HeaderSize))
-	wire.PutHeader(p, wire.Header{Kind: wire.Here, Cluster: n.cfg.clusterID(), Body: len(p) - wire.HeaderSize})
-	p = append(p, make([]byte, wire.SumSize)...)
-	wire.Seal(p)
-	if _, err := o.conn.WriteToUDPAddrPort(p, n.conn.Addr()); err != nil {
-		t.Fatal(err)
-	}
+	ask(t, o, n, from)
 	if b := o.hears(wire.Ring); b.From.Name != "there" {
 		t.Errorf("beacon %+v, want the member's", b)
 	}

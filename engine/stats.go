@@ -11,6 +11,7 @@ import (
 // LoopStats counts what the loop and its sockets did since Open.
 type LoopStats struct {
 	TrainsSent, TrainsReceived uint64
+	TrainsCopied               uint64 // of those sent, to one member though they are for all: see Config.Transport
 	SendCalls, RecvCalls       uint64 // system calls
 	SendErrors                 uint64 // trains that the network refused
 	Wakeups, Naps              uint64
@@ -30,6 +31,7 @@ type Stats struct {
 	DroppedByKernel uint64 // packets (a train is one) that found the receive buffer full
 	SlabBytes       uint64 // packet memory in use now: a level, not a counter
 	HeldBytes       uint64 // of it, received and not delivered
+	FannedOut       uint64 // members that get what is for all one by one now: a level
 	TokenHeld       uint64 // 1 while this node holds the ordering token, else 0: a level
 }
 
@@ -53,6 +55,7 @@ func (n *Node) publish() {
 		now := m.Stats()
 		s.Stats.Add(&now)
 		s.HeldBytes = uint64(m.Held())
+		s.FannedOut = uint64(len(n.carrier.copies))
 		if m.Holder() == n.proc.Site().Rank() {
 			s.TokenHeld = 1
 		}

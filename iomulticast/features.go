@@ -21,6 +21,8 @@ type Features struct {
 	Segment   int    `json:"segment"`   // largest packet to use, bytes of UDP payload
 	Portable  bool   `json:"portable"`  // package net instead of batched system calls
 
+	Multicast Feature `json:"multicast"` // what is for all goes to the group; else, or besides, to members one by one
+
 	GSO    Feature `json:"gso"`    // trains are sent whole; may go off while running
 	GRO    Feature `json:"gro"`    // trains are received whole
 	Filter Feature `json:"filter"` // the kernel drops own multicast; otherwise the Conn does

@@ -37,7 +37,7 @@ func openLink(cfg Config, n nic) (_ link, err error) {
 			l.closeSockets()
 		}
 	}()
-	f := Features{Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), RecvBufferAsked: cfg.RecvBuffer}
+	f := Features{Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), Multicast: Feature{On: true}, RecvBufferAsked: cfg.RecvBuffer}
 	if l.unicast, l.addr, err = openUnicast(cfg, n); err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (p *portableLink) open(cfg Config, n nic) (err error) {
 func (p *portableLink) describe(cfg Config, n nic) {
 	none := Feature{Why: "only on Linux"}
 	p.features = Features{
-		Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), Portable: true,
+		Interface: n.Name, MTU: n.MTU, Segment: cfg.segment(n.MTU), Multicast: Feature{On: true}, Portable: true,
 		GSO: none, GRO: none, Filter: none,
 		RecvBufferAsked: cfg.RecvBuffer,
 		RecvBuffer: min(

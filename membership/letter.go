@@ -26,11 +26,12 @@ const (
 	Gone                            // the ring goes on without you: Text
 	WantState                       // send me the ring's state at the opening of View
 	State                           // that: Blob
-	lastKind  = State
+	Hears                           // your multicast reaches me, or does not: Heard
+	lastKind  = Hears
 )
 
 var letterNames = [...]string{"", "Join", "Invite", "Refuse", "Ready", "Suspect", "Leave", "Prepare", "Promise", "Reject", "Propose",
-	"Accepted", "Install", "Gone", "WantState", "State"}
+	"Accepted", "Install", "Gone", "WantState", "State", "Hears"}
 
 // String names the kind.
 func (k LetterKind) String() string {
@@ -105,6 +106,7 @@ type Letter struct {
 	Member     Member
 	Lone       bool // goes on without a majority
 	Full       View
+	Heard      bool
 	Text       string
 	Blob       []byte // borrowed from what was parsed
 }
@@ -138,6 +140,8 @@ func (l Letter) Append(b []byte) []byte {
 		b = append(append(b, byte(len(l.Holders))), l.Holders...)
 	case State:
 		b = append(b, l.Blob...)
+	case Hears:
+		b = append(b, bit(l.Heard))
 	}
 	return b
 }
@@ -188,6 +192,8 @@ func ParseLetter(b []byte) (l Letter, err error) {
 		l.Holders = append([]uint8(nil), r.take(r.count())...)
 	case State:
 		l.Blob, r.b = r.b, nil
+	case Hears:
+		l.Heard = r.bit()
 	case Ready, Leave, Prepare, Reject, Accepted, WantState:
 	default:
 		r.bad = true

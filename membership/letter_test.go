@@ -75,6 +75,8 @@ func letterOf(kind LetterKind) *rapid.Generator[Letter] {
 		case Propose, Install:
 			l.Proposal = anyProposal.Draw(t, "proposal")
 			l.Holders = orNil(rapid.SliceOfN(rapid.Byte(), 0, MaxMembers).Draw(t, "holders"))
+		case Hears:
+			l.Heard = rapid.Bool().Draw(t, "heard")
 		case State:
 			l.Blob = rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "blob")
 		}
@@ -259,7 +261,7 @@ func TestKindsAndReasonsHaveNames(t *testing.T) {
 	if want := int(lastKind) + int(lastReason); len(seen) != want || seen[""] {
 		t.Errorf("%d names, want %d: %v", len(seen), want, seen)
 	}
-	for got, want := range map[fmt.Stringer]string{Propose: "Propose", lastKind + 1: "LetterKind(16)", Crashed: "crashed", Reason(0): "Reason(0)"} {
+	for got, want := range map[fmt.Stringer]string{Propose: "Propose", lastKind + 1: "LetterKind(17)", Crashed: "crashed", Reason(0): "Reason(0)"} {
 		if got.String() != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

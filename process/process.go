@@ -258,7 +258,7 @@ func (p *Process) post(to uint64, l membership.Letter) {
 }
 
 // Letter takes a letter from the process with this ID. A Blob in it is borrowed.
-// Kinds that are the driver's own, WantState and State, are not for it.
+// Kinds that are the driver's own, WantState, State and Hears, are not for it.
 func (p *Process) Letter(now int64, from uint64, l membership.Letter) {
 	if p.links.parting(from) {
 		return

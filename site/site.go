@@ -149,6 +149,9 @@ func (s *Site) Heard(rank int) int64 { return s.machine.Heard(rank) }
 // have gone on without it.
 func (s *Site) Out() bool { return s.out }
 
+// Leader returns the rank of the oldest member that is not suspected.
+func (s *Site) Leader() int { return s.agreement.Leader() }
+
 // Leading tells whether the site is the one to ask for changes of the view.
 func (s *Site) Leading() bool { return !s.out && s.agreement.Leader() == s.rank }
 

@@ -55,6 +55,7 @@ func TestWrongFlags(t *testing.T) {
 		{"--load 0", "--load: 0: want more than 0 messages per second"},
 		{"--load NaN", "--load: NaN: want more than 0"},
 		{"--network wifi", "--network"},
+		{"--transport pigeon", "--transport"},
 		{"--mtu 575", "--mtu: 575: want 576 to 65535 bytes"},
 		{"--mtu 576 --members 64", "--mtu: 576: want"},
 		{"--network netns --mtu 70000", "--mtu: 70000: want"},
@@ -125,7 +126,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--mtu", "--loss", "--json", "--hdr", "--targets"}
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--transport", "--mtu", "--loss", "--json", "--hdr", "--targets"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
@@ -230,6 +231,27 @@ func writeFile(t *testing.T, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestFanOut: the engine's rows and raw's go to each member by unicast, and the results
+// say so.
+func TestFanOut(t *testing.T) {
+	status, stdout, stderr := vsbench("--transport", "fanout", "--levels", "raw,cbcast", "--sizes", "1024", "--senders", "all", "--duration", "200ms", "--json", "-")
+	if status != exitOK {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	d := parse(t, []byte(stdout))
+	if d.Settings["transport"] != "fanout" || len(d.Rows) != 2 || len(d.Idle) != 2 || d.Rows[0]["msgs_per_s"].(float64) <= 0 {
+		t.Errorf("settings %v, rows %v", d.Settings, d.Rows)
+	}
+	for _, m := range d.Members {
+		if f := m["engine"].(map[string]any)["multicast"].(map[string]any); f["on"] != false {
+			t.Errorf("member %v: multicast %v", m["rank"], f)
+		}
+	}
+	if !strings.Contains(stderr, "by unicast to each") {
+		t.Errorf("the table does not say how: %s", stderr)
+	}
 }
 
 func TestJSONOnStandardOutput(t *testing.T) {

@@ -56,7 +56,7 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 // runOn runs the plan on a network and members of its own.
 func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *result.Run, err error) {
 	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
-		plan.Open, plan.Open.Loss = o, c.Loss
+		plan.Open, plan.Open.Loss, plan.Open.Fanout = o, c.Loss, c.Transport == result.Fanout
 		res, err = run.New(plan, f, p.row).Run(ctx)
 		return err
 	})

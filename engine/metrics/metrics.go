@@ -14,7 +14,7 @@ type Source interface {
 }
 
 // New returns a collector of the node's counters, cohort_*_total, and levels,
-// cohort_*_bytes and cohort_token_held. Each scrape reads the counters once, as of the end of the
+// cohort_*_bytes, cohort_fanned_out_members and cohort_token_held. Each scrape reads the counters once, as of the end of the
 // loop's last turn, and does not hold up the loop. labels are on every metric and
 // may be nil; where a program has several nodes they must differ, for example by
 // prometheus.Labels{"cluster": "orders", "name": "anna"}. A node that has been
@@ -100,6 +100,7 @@ var metrics = []metric{
 	{"state_received_bytes_total", "Bytes of groups' states restored here.", counter, func(s *engine.Stats) uint64 { return s.StateReceived }},
 
 	{"trains_sent_total", "Trains of packets handed to the kernel.", counter, func(s *engine.Stats) uint64 { return s.TrainsSent }},
+	{"trains_copied_total", "Trains sent to one member though they are for all, because multicast does not reach it or is not used.", counter, func(s *engine.Stats) uint64 { return s.TrainsCopied }},
 	{"trains_received_total", "Trains of packets taken from the kernel.", counter, func(s *engine.Stats) uint64 { return s.TrainsReceived }},
 	{"send_calls_total", "System calls that send.", counter, func(s *engine.Stats) uint64 { return s.SendCalls }},
 	{"receive_calls_total", "System calls that receive.", counter, func(s *engine.Stats) uint64 { return s.RecvCalls }},
@@ -109,5 +110,6 @@ var metrics = []metric{
 
 	{"slab_bytes", "Packet memory in use.", gauge, func(s *engine.Stats) uint64 { return s.SlabBytes }},
 	{"held_bytes", "Packet memory that holds what has been received and not delivered.", gauge, func(s *engine.Stats) uint64 { return s.HeldBytes }},
+	{"fanned_out_members", "Members that get what is for all by unicast now.", gauge, func(s *engine.Stats) uint64 { return s.FannedOut }},
 	{"token_held", "1 while this node holds the ordering token, else 0.", gauge, func(s *engine.Stats) uint64 { return s.TokenHeld }},
 }

@@ -3,6 +3,10 @@
 //
 //	go run .                                  # alone
 //	go run . -expect 3 -name anna             # in three terminals
+//	go run . -serve                           # goes on, until it is told to end
+//
+// With -serve it is a service, as the files in deploy/ run it: it sends a message a
+// second, and leaves in good order on SIGTERM or SIGINT.
 package main
 
 import (
@@ -11,6 +15,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"time"
 
 	"cohort/engine"
@@ -19,17 +26,45 @@ import (
 func main() {
 	cfg := engine.Config{Cluster: "embed"}
 	flag.StringVar(&cfg.Interface, "interface", "lo", "interface to use, by name or address")
+	flag.StringVar(&cfg.Cluster, "cluster", cfg.Cluster, "name of the ring: nodes of others are not heard")
 	flag.IntVar(&cfg.Expect, "expect", 1, "members to wait for")
 	flag.StringVar(&cfg.Name, "name", "", "name of this member (default host:pid)")
+	flag.IntVar(&cfg.Port, "port", 0, "port of this member, UDP and TCP, which seeds name (default any)")
+	seeds := flag.String("seeds", "", "where to look for others beside multicast: host:port, with commas between; a name may stand for many addresses")
+	flag.Func("transport", "auto, multicast, or fanout for networks without multicast (default auto)", func(s string) (err error) {
+		cfg.Transport, err = transport(s)
+		return err
+	})
 	messages := flag.Int("messages", 3, "messages to send")
 	wait := flag.Duration("wait", 30*time.Second, "how long to wait for the others")
+	serving := flag.Bool("serve", false, "go on until SIGTERM, and wait for others for ever")
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), *wait)
+	if *seeds != "" {
+		cfg.Seeds = strings.Split(*seeds, ",")
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	if err := run(ctx, cfg, *messages); err != nil {
+	var err error
+	if *serving {
+		err = serve(ctx, cfg)
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, *wait)
+		defer cancel()
+		err = run(ctx, cfg, *messages)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "embed:", err)
 		os.Exit(1)
 	}
+}
+
+func transport(s string) (engine.Transport, error) {
+	for _, t := range []engine.Transport{engine.Auto, engine.Multicast, engine.Fanout} {
+		if t.String() == s {
+			return t, nil
+		}
+	}
+	return 0, errors.New("want auto, multicast or fanout")
 }
 
 func run(ctx context.Context, cfg engine.Config, messages int) (err error) {

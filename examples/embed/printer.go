@@ -11,7 +11,7 @@ type printer struct {
 	members int // that are expected
 	met     bool
 	got     int
-	want    int
+	want    int           // 0: any number
 	all     chan struct{} // closed when the messages that are wanted have come
 	joined  chan struct{} // closed when all members are in the group
 }

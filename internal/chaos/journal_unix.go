@@ -47,10 +47,11 @@ const (
 	Goroutines        // how many there are
 	Slabs             // bytes of packet memory in use
 	Delivered         // messages
+	Copied            // trains for all that went to one member
 	boardWords
 )
 
-var boardNames = [boardWords]string{"order", "ring", "size", "rank", "group", "standing", "restoring", "digest", "unsettled", "heap", "goroutines", "slabs", "delivered"}
+var boardNames = [boardWords]string{"order", "ring", "size", "rank", "group", "standing", "restoring", "digest", "unsettled", "heap", "goroutines", "slabs", "delivered", "copied"}
 
 // CreateJournal makes a journal for a process that is about to be started.
 func CreateJournal(path string) (*Journal, error) {

@@ -45,6 +45,7 @@ type MemberConfig struct {
 	Pause     time.Duration // about so long nothing is sent between two bursts
 	Bulk      int           // bytes of a state
 	Slow      time.Duration // about so long it takes to restore one
+	Network   Network
 }
 
 // group is the name of the one group.
@@ -88,6 +89,7 @@ func (m *member) live(ctx context.Context) (err error) {
 	defer cancel()
 	m.node, err = engine.Open(open, engine.Config{
 		Cluster: m.cfg.Cluster, Name: nameOf(m.cfg.Process), Interface: m.cfg.Interface, Expect: m.cfg.Expect, Timeout: m.cfg.Timeout,
+		Transport: m.cfg.Network.Transport, Port: m.cfg.Network.Port, Seeds: m.cfg.Network.Seeds,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -184,6 +186,7 @@ func (m *member) post(n uint64) {
 	for k, w := range map[int]uint64{
 		RingKey: v.Key(), RingSize: uint64(len(v.Members)), RingRank: uint64(m.node.Rank() + 1), GroupSize: uint64(m.group.Size()),
 		Digest: digest, Unsettled: unsettled, Goroutines: uint64(runtime.NumGoroutine()), Slabs: stats.SlabBytes, Delivered: stats.MessagesDelivered,
+		Copied: stats.TrainsCopied,
 	} {
 		j.Post(k, w)
 	}

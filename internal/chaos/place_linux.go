@@ -15,6 +15,7 @@ type Namespaces struct {
 	lab  *netlab.Lab
 	loss []int          // percent of what arrives
 	deaf []map[int]bool // to whom
+	dumb []bool         // neither hears multicast nor sends it
 	nft  error          // why packets cannot be lost
 }
 
@@ -24,7 +25,7 @@ func NewNamespaces(n int) (*Namespaces, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Namespaces{lab: lab, loss: make([]int, n), deaf: make([]map[int]bool, n)}
+	s := &Namespaces{lab: lab, loss: make([]int, n), deaf: make([]map[int]bool, n), dumb: make([]bool, n)}
 	for i := range n {
 		s.deaf[i] = map[int]bool{}
 	}
@@ -56,6 +57,13 @@ func (s *Namespaces) Part(a, b int, apart bool) error {
 	return errors.Join(s.rules(a), s.rules(b))
 }
 
+// NoMulticast takes multicast from a host, and nothing else: what comes is lost, and what
+// is sent refused.
+func (s *Namespaces) NoMulticast(i int) error {
+	s.dumb[i] = true
+	return s.rules(i)
+}
+
 // Close removes the hosts.
 func (s *Namespaces) Close() error { return s.lab.Close() }
 
@@ -64,6 +72,10 @@ func (s *Namespaces) rules(i int) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, "add table ip chaos\ndelete table ip chaos\nadd table ip chaos")
 	fmt.Fprintln(&b, "add chain ip chaos input { type filter hook input priority 0; }")
+	if s.dumb[i] {
+		fmt.Fprintln(&b, "add chain ip chaos output { type filter hook output priority 0; }")
+		fmt.Fprintln(&b, "add rule ip chaos input ip daddr 224.0.0.0/4 drop\nadd rule ip chaos output ip daddr 224.0.0.0/4 drop")
+	}
 	for from, deaf := range s.deaf[i] {
 		if deaf {
 			fmt.Fprintf(&b, "add rule ip chaos input ip saddr %v drop\n", netlab.Addr(from))

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"cohort/engine"
 	"cohort/internal/bench/fleet"
 )
 
@@ -48,6 +49,13 @@ func (l Loopback) Interface() string { return l.Name }
 // Do runs f.
 func (l Loopback) Do(_ int, f func() error) error { return fleet.Here(f) }
 
+// Network is what members' nodes are told of it.
+type Network struct {
+	Transport engine.Transport
+	Port      int // 0: any
+	Seeds     []string
+}
+
 // Config says what is to happen.
 type Config struct {
 	Place    Place
@@ -64,6 +72,7 @@ type Config struct {
 	Churning time.Duration
 	Bulk     int
 	Slow     time.Duration
+	Engine   Network
 	Stderr   io.Writer
 	Log      func(format string, args ...any)
 }
@@ -99,6 +108,7 @@ type director struct {
 	peakHeap uint64
 	peakSlab uint64
 	peakGo   uint64
+	copied   []uint64 // per host
 }
 
 // repair is the end of a fault.
@@ -116,6 +126,7 @@ type Report struct {
 	Heap       uint64 // the most of any member: bytes
 	Slabs      uint64 // likewise: packet memory
 	Goroutines uint64
+	Copied     []uint64 // per host: trains for all that one member there sent in copies, at the most
 }
 
 // Run lets it happen, and judges. The error is of the run itself.
@@ -131,12 +142,12 @@ func Run(cfg Config) (Report, error) {
 		journals[name] = ReadJournal(path)
 	}
 	list, sum := Check(journals)
-	return Report{append(d.trouble, list...), sum, d.Faults, d.started, d.peakHeap, d.peakSlab, d.peakGo}, nil
+	return Report{append(d.trouble, list...), sum, d.Faults, d.started, d.peakHeap, d.peakSlab, d.peakGo, d.copied}, nil
 }
 
 func (d *director) run() error {
 	for i := range d.cfg.Stay + d.cfg.Churn {
-		d.hosts = append(d.hosts, &host{index: i})
+		d.hosts, d.copied = append(d.hosts, &host{index: i}), append(d.copied, 0)
 		if err := d.start(d.hosts[i]); err != nil {
 			return err
 		}
@@ -215,6 +226,7 @@ func (d *director) look() {
 		d.peakHeap = max(d.peakHeap, h.journal.See(Heap))
 		d.peakSlab = max(d.peakSlab, h.journal.See(Slabs))
 		d.peakGo = max(d.peakGo, h.journal.See(Goroutines))
+		d.copied[h.index] = max(d.copied[h.index], h.journal.See(Copied))
 		switch {
 		case h.broken || h.journal.See(Standing) != Blocked:
 			h.stuck = time.Time{}
@@ -357,7 +369,7 @@ func (d *director) start(h *host) error {
 	h.journal, h.broken, h.stuck, d.paths[name] = j, false, time.Time{}, path
 	cfg := MemberConfig{
 		Journal: path, Process: h.process, Cluster: d.cfg.Cluster, Interface: d.cfg.Place.Interface(), Expect: d.cfg.Stay,
-		Timeout: d.cfg.Timeout, Pause: d.cfg.Pause, Bulk: d.cfg.Bulk, Slow: d.cfg.Slow,
+		Timeout: d.cfg.Timeout, Pause: d.cfg.Pause, Bulk: d.cfg.Bulk, Slow: d.cfg.Slow, Network: d.cfg.Engine,
 		Queued: d.cfg.Queued > 0 && h.process%d.cfg.Queued == 0,
 	}
 	if h.index >= d.cfg.Stay {

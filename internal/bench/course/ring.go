@@ -29,6 +29,7 @@ const heatTime = 500 * time.Millisecond
 type Ring struct {
 	fleet   *fleet.Fleet
 	members []result.Member
+	addrs   []string // by rank, of the raw sockets; nil: multicast
 	rows    uint16
 }
 
@@ -45,7 +46,10 @@ func Open(ctx context.Context, f *fleet.Fleet, o member.Open) (*Ring, error) {
 		return nil, err
 	}
 	ranks := make([]int, len(replies))
-	members := make([]result.Member, len(replies))
+	ring := &Ring{fleet: f, members: make([]result.Member, len(replies))}
+	if o.Fanout {
+		ring.addrs = make([]string, len(replies))
+	}
 	for i, a := range replies {
 		if a.Opened == nil {
 			return nil, fmt.Errorf("member %d opened nothing", i)
@@ -53,11 +57,15 @@ func Open(ctx context.Context, f *fleet.Fleet, o member.Open) (*Ring, error) {
 		if ranks[i] = a.Opened.Rank; ranks[i] < 0 {
 			ranks[i] = i // no engine, no view
 		}
-		if ranks[i] < len(members) {
-			members[ranks[i]] = result.Member{Rank: ranks[i], PID: a.Opened.PID, Engine: a.Opened.Engine, Raw: a.Opened.Raw}
+		if ranks[i] >= len(replies) {
+			continue // Order says so
+		}
+		ring.members[ranks[i]] = result.Member{Rank: ranks[i], PID: a.Opened.PID, Engine: a.Opened.Engine, Raw: a.Opened.Raw}
+		if ring.addrs != nil {
+			ring.addrs[ranks[i]] = a.Opened.Addr
 		}
 	}
-	return &Ring{fleet: f, members: members}, f.Order(ranks)
+	return ring, f.Order(ranks)
 }
 
 // Members returns the processes by rank.
@@ -67,11 +75,15 @@ func (r *Ring) Members() []result.Member { return r.members }
 // so many members.
 func (r *Ring) Next(level string, size, senders int) *Course {
 	r.rows++
-	return &Course{
+	c := &Course{
 		ring: r,
 		Spec: member.Row{Number: r.rows, Level: level, Size: size, Members: r.fleet.Len(), Senders: senders},
 		sent: make([]uint64, r.fleet.Len()),
 	}
+	if level == member.Raw {
+		c.Spec.Addrs = r.addrs
+	}
+	return c
 }
 
 // Heat has all members send each size at full speed for up to d, unmeasured: until their

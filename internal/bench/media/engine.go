@@ -53,9 +53,13 @@ func (h *handler) View(v engine.GroupView) {
 }
 
 func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMedium, error) {
+	transport := engine.Multicast
+	if o.Fanout {
+		transport = engine.Fanout
+	}
 	node, err := engine.Open(ctx, engine.Config{
 		Cluster: o.Cluster, Name: fmt.Sprintf("vsbench member %d", o.Index), Interface: o.Interface,
-		Expect: o.Members, Segment: o.Segment, Timeout: timeout, Faults: faults(o),
+		Expect: o.Members, Segment: o.Segment, Timeout: timeout, Transport: transport, Faults: faults(o),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

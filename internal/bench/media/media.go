@@ -22,7 +22,7 @@ import (
 type media struct {
 	engine *engineMedium
 	raw    *raw.Medium
-	plain  plain // nil where the system has none: raw takes its place
+	plain  plain // nil where the system has none, or it is not to be multicast: raw takes its place
 }
 
 // plain is blocking sockets.
@@ -61,6 +61,9 @@ func (m *media) openRaw(o member.Open, sink member.Sink) error {
 	if m.raw, err = raw.Open(cfg, uint32(xxhash.Sum64String(o.Cluster)), sink); err != nil {
 		return err
 	}
+	if o.Fanout {
+		return nil
+	}
 	if group, err = netip.ParseAddrPort(o.IdleGroup); err != nil {
 		return fmt.Errorf("idle group: %w", err)
 	}
@@ -83,7 +86,7 @@ func (m *media) Opened() member.Opened {
 	}
 	if m.raw != nil {
 		f := m.raw.Features()
-		o.Raw = &f
+		o.Raw, o.Addr = &f, m.raw.Addr().String()
 	}
 	return o
 }

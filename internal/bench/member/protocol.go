@@ -61,6 +61,7 @@ type Open struct {
 	Members   int      `json:"members"`   // in the group
 	Levels    []string `json:"levels"`    // that will be measured
 	Interface string   `json:"interface"` // for all traffic
+	Fanout    bool     `json:"fanout"`    // unicast to each member in the place of multicast
 	Segment   int      `json:"segment"`   // largest packet, bytes of UDP payload; 0: from the interface
 	Loss      float64  `json:"loss"`      // probability that a member loses a packet that has come
 	Cluster   string   `json:"cluster"`   // the engine's ring; nobody else's
@@ -74,6 +75,7 @@ type Opened struct {
 	PID    int                   `json:"pid"`
 	Engine *iomulticast.Features `json:"engine,omitempty"` // what the engine's sockets can do
 	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
+	Addr   string                `json:"addr,omitempty"`   // of the raw ones: IP and port
 }
 
 // Join says how many groups to be in, and how long that may take.
@@ -98,6 +100,8 @@ type Row struct {
 	Senders int    `json:"senders"` // members 0 to Senders-1 send
 	Groups  int    `json:"groups"`  // messages go to so many groups in turn; 0 is one
 	Self    int    `json:"self"`    // this member: its rank, if there is an engine
+
+	Addrs []string `json:"addrs,omitempty"` // raw sends to each member here in the place of multicast: Opened.Addr, by Self
 }
 
 // Kind is how a phase sends.

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"time"
 
+	"cohort/batch"
 	"cohort/internal/bench/clock"
 	"cohort/internal/bench/load"
 	"cohort/internal/bench/member"
@@ -63,12 +65,34 @@ func Open(cfg iomulticast.Config, id uint32, sink member.Sink) (*Medium, error) 
 // Features returns what the sockets can do.
 func (m *Medium) Features() iomulticast.Features { return m.conn.Features() }
 
-// Begin prepares for a row.
+// Addr returns the address that the member can be sent to alone.
+func (m *Medium) Addr() netip.AddrPort { return m.conn.Addr() }
+
+// Begin prepares for a row. The error names an address in it that is none.
 func (m *Medium) Begin(row member.Row) error {
+	others, err := destinations(row)
+	if err != nil {
+		return err
+	}
 	return m.do(func() {
 		m.in.begin(row)
-		m.out.begin(row)
+		m.out.begin(row, others)
 	})
+}
+
+// destinations lists the other members of the row; nil: they are to be multicast to.
+func destinations(row member.Row) (list []*batch.Addr, err error) {
+	for i, text := range row.Addrs {
+		addr, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("raw: address of member %d: %w", i, err)
+		}
+		if i != row.Self {
+			to := batch.MakeAddr(addr)
+			list = append(list, &to)
+		}
+	}
+	return list, nil
 }
 
 // Send sends what src makes, when it is due.

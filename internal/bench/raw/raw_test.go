@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,6 +133,54 @@ func TestFloodArrivesWhole(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestFanOutArrivesWhole: data goes to each other member by unicast.
+func TestFanOutArrivesWhole(t *testing.T) {
+	for _, senders := range []int{1, 3} {
+		row := member.Row{Number: 5, Size: 8192, Members: 3, Senders: senders}
+		ms, cs := open(t, row, iomulticast.Config{})
+		for _, m := range ms {
+			row.Addrs = append(row.Addrs, m.Addr().String())
+		}
+		for i, m := range ms {
+			row.Self = i
+			if err := m.Begin(row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := send(t, ms, row, flood(50*time.Millisecond))
+		for i, c := range cs {
+			eventually(t, "last messages", func() bool { return c.lasts.Load() == int64(senders) })
+			if n := c.received.Load(); n != sent {
+				t.Errorf("%d senders: member %d got %d of %d messages", senders, i, n, sent)
+			}
+			if d := ms[i].Losses().Dropped; d != 0 {
+				t.Errorf("%d senders: member %d dropped %d packets", senders, i, d)
+			}
+		}
+		for i, m := range ms {
+			var others []netip.AddrPort
+			if err := m.do(func() {
+				for _, a := range m.out.others {
+					others = append(others, a.AddrPort())
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if len(others) != 2 || slices.Contains(others, m.Addr()) {
+				t.Errorf("member %d at %v sends to %v, want the two others", i, m.Addr(), others)
+			}
+		}
+	}
+}
+
+func TestAnAddressThatIsNone(t *testing.T) {
+	ms, _ := open(t, member.Row{Number: 1, Size: 64, Members: 3, Senders: 1}, iomulticast.Config{})
+	err := ms[0].Begin(member.Row{Number: 2, Size: 64, Members: 3, Senders: 1, Addrs: []string{"", "here", ""}})
+	if err == nil || !strings.Contains(err.Error(), "member 0") {
+		t.Errorf("error %v", err)
 	}
 }
 

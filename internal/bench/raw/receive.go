@@ -56,24 +56,27 @@ func (r *receiver) receive(conn *iomulticast.Conn, out *sender) (got int, draine
 	if err != nil {
 		return 0, false, err
 	}
-	for i := range trains {
-		got += len(trains[i].Buf)
-		r.packets(&trains[i], wire.Data, r.data)
-	}
+	got = r.all(trains, out)
 	drained = len(trains) < recvTrains
+	if out.others != nil || out.src != nil {
+		trains, err = r.take(conn.RecvUnicast)
+		bytes := r.all(trains, out)
+		if out.others != nil { // what members say of how far they are makes nobody busy
+			got += bytes
+			drained = drained && len(trains) < recvTrains
+		}
+	}
 	r.tell(out)
-	if out.src == nil {
-		return got, drained, nil
-	}
-	trains, err = r.take(conn.RecvUnicast)
-	for i := range trains {
-		r.packets(&trains[i], wire.RowOnly, func(sender int, _ *batch.Train, h wire.Header, body []byte) {
-			if len(body) == creditSize {
-				out.heard(sender, binary.LittleEndian.Uint64(body))
-			}
-		})
-	}
 	return got, drained, err
+}
+
+// all takes what came in trains: data, and what members say of how far they are.
+func (r *receiver) all(trains []batch.Train, out *sender) (bytes int) {
+	for i := range trains {
+		bytes += len(trains[i].Buf)
+		r.packets(&trains[i], out)
+	}
+	return bytes
 }
 
 // take receives into the receiver's own memory.
@@ -85,14 +88,20 @@ func (r *receiver) take(recv func([]batch.Train) (int, error)) ([]batch.Train, e
 	return r.trains[:n], err
 }
 
-// packets calls f for each packet of a train that is of this row.
-func (r *receiver) packets(t *batch.Train, kind wire.Kind, f func(sender int, t *batch.Train, h wire.Header, body []byte)) {
+// packets takes the packets of a train that are of this row.
+func (r *receiver) packets(t *batch.Train, out *sender) {
 	for rest := t.Buf; len(rest) > 0; {
 		b := rest[:min(t.Segment, len(rest))]
 		rest = rest[len(b):]
 		h, err := wire.Parse(b)
-		if err == nil && h.Kind == kind && h.Cluster == r.id && h.View == uint64(r.row.Number) && int(h.Sender) < len(r.peers) {
-			f(int(h.Sender), t, h, b[wire.HeaderSize:wire.HeaderSize+h.Body])
+		if err != nil || h.Cluster != r.id || h.View != uint64(r.row.Number) || int(h.Sender) >= len(r.peers) {
+			continue
+		}
+		switch body := b[wire.HeaderSize : wire.HeaderSize+h.Body]; {
+		case h.Kind == wire.Data:
+			r.data(int(h.Sender), t, h, body)
+		case h.Kind == wire.RowOnly && len(body) == creditSize && out.src != nil:
+			out.heard(int(h.Sender), binary.LittleEndian.Uint64(body))
 		}
 	}
 }

@@ -50,6 +50,7 @@ type sender struct {
 	waiting int64 // since when nobody has told anything and the window is closed
 
 	memory  [sendTrains][]byte
+	others  []*batch.Addr // who data goes to one by one; nil: to the group
 	trains  []batch.Train
 	credits [][]byte // memory, one for each sender there can be
 }
@@ -68,13 +69,13 @@ func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
 
 // begin shares a receiver's buffer among the row's senders. Half of it stays free
 // for the kernel's own overhead.
-func (s *sender) begin(row member.Row) {
-	s.row, s.src, s.rest, s.next, s.waiting = row, nil, nil, 0, 0
+func (s *sender) begin(row member.Row, others []*batch.Addr) {
+	s.row, s.others, s.src, s.rest, s.next, s.waiting = row, others, nil, nil, 0, 0
 	s.acked = make([]uint64, row.Members)
 	s.acked[row.Self] = uint64(clock.Never)
 	share := s.buffer / 2 / row.Senders / (s.segment + perPacket)
 	s.window = uint64(max(share, 2*s.train))
-	s.trains = make([]batch.Train, 0, sendTrains+row.Senders)
+	s.trains = make([]batch.Train, 0, sendTrains*max(len(others), 1)+row.Senders)
 	s.credits = make([][]byte, 0, row.Senders)
 	for range row.Senders {
 		s.credits = append(s.credits, make([]byte, wire.Overhead+creditSize))
@@ -131,7 +132,7 @@ func (s *sender) send(conn *iomulticast.Conn) (sent bool, err error) {
 		for i := 0; i < sendTrains && !s.closed(); i++ {
 			n, more := s.pack(s.memory[i], now)
 			if n > 0 {
-				s.trains = append(s.trains, batch.Train{Buf: s.memory[i][:n], Segment: s.segment})
+				s.give(batch.Train{Buf: s.memory[i][:n], Segment: s.segment})
 				sent = true
 			}
 			if !more {
@@ -150,6 +151,18 @@ func (s *sender) send(conn *iomulticast.Conn) (sent bool, err error) {
 	}
 	s.trains, s.credits = s.trains[:0], s.credits[:0]
 	return sent, nil
+}
+
+// give puts a train of data where it is to go. To several members it goes from the same
+// memory.
+func (s *sender) give(t batch.Train) {
+	if s.others == nil {
+		s.trains = append(s.trains, t)
+	}
+	for _, to := range s.others {
+		t.To = to
+		s.trains = append(s.trains, t)
+	}
 }
 
 // pack fills a train with messages that are due. It returns its length, and

@@ -38,6 +38,12 @@ type Run struct {
 	Targets  *Targets       `json:"targets,omitempty"`
 }
 
+// How what is for all members travels, as Settings name it.
+const (
+	Multicast = "multicast"
+	Fanout    = "fanout" // by unicast to each member, raw included
+)
+
 // Settings is how it was measured.
 type Settings struct {
 	Levels        []string `json:"levels"`
@@ -50,8 +56,9 @@ type Settings struct {
 	LoadMsgsPerS  float64  `json:"load_msgs_per_s"` // asked for; a row may have less
 	Network       string   `json:"network"`
 	Interface     string   `json:"interface"`
-	MTU           int      `json:"mtu"`  // 0: the interface's own
-	Loss          float64  `json:"loss"` // probability that a member loses a packet that has come
+	MTU           int      `json:"mtu"`       // 0: the interface's own
+	Transport     string   `json:"transport"` // Multicast or Fanout
+	Loss          float64  `json:"loss"`      // probability that a member loses a packet that has come
 	IdlePauseS    float64  `json:"idle_pause_s"`
 	IdleMessages  int      `json:"idle_messages"`  // all runs together
 	LatencyCounts string   `json:"latency_counts"` // whose deliveries are in the percentiles

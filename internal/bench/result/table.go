@@ -19,12 +19,15 @@ var heads = []string{"level", "size", "senders", "msgs/s", "±", "MB/s", "p50 µ
 // idle group if that was measured.
 func (r *Run) Table(w io.Writer) error {
 	s := &r.Settings
-	losing := ""
+	how := ""
+	if s.Transport == Fanout {
+		how = ", by unicast to each"
+	}
 	if s.Loss > 0 {
-		losing = fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
+		how += fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
 	}
 	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n%s\n",
-		s.Members, s.Network, losing, seconds(s.DurationS/2), s.ofRuns())
+		s.Members, s.Network, how, seconds(s.DurationS/2), s.ofRuns())
 	t := newTable(w, heads)
 	for i := range r.Rows {
 		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {
@@ -47,7 +50,11 @@ func (r *Run) Table(w io.Writer) error {
 }
 
 func (r *Run) idleTable(w io.Writer) error {
-	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; raw: plain blocking sockets\n\n", seconds(r.Settings.IdlePauseS))
+	raw := "raw: plain blocking sockets"
+	if r.Settings.Transport == Fanout {
+		raw = "raw: as in the rows above"
+	}
+	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; %s\n\n", seconds(r.Settings.IdlePauseS), raw)
 	t := newTable(w, []string{"level", "size", "p50 µs", "±", "p99 µs", "±", "x raw", "verified", "noise"})
 	for i := range r.Idle {
 		t.line(r.Idle[i].cells())

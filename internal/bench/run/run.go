@@ -52,6 +52,14 @@ func (p *Plan) Steps() int {
 	return p.runs() * (len(p.Levels)*len(p.Sizes)*len(p.Senders) + len(p.Levels))
 }
 
+// Transport names how what is for all members travels.
+func (p *Plan) Transport() string {
+	if p.Open.Fanout {
+		return result.Fanout
+	}
+	return result.Multicast
+}
+
 // Observer hears of each run of a row that is finished; text describes it for people.
 type Observer func(done, steps int, text string)
 
@@ -107,7 +115,7 @@ func (r *Runner) settings() result.Settings {
 	return result.Settings{
 		Levels: p.Levels, Sizes: p.Sizes, Members: r.fleet.Len(), Senders: p.Senders,
 		Runs: p.runs(), DurationS: p.Duration.Seconds(), WarmUpS: p.WarmUp().Seconds(), LoadMsgsPerS: p.Load,
-		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Loss: p.Open.Loss,
+		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Transport: p.Transport(), Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
 		LatencyCounts: "every member but the message's sender",
 	}
