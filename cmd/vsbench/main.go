@@ -36,6 +36,7 @@ const (
 type cli struct {
 	Run      runCmd      `cmd:"" default:"withargs" help:"Measure every level, print a table and write the results (the default command)."`
 	Failover failoverCmd `cmd:"" help:"Kill, stop, cut off and add members under load, and measure how long the others deliver nothing."`
+	Peers    peersCmd    `cmd:"" help:"Measure, beside levels of this engine, what one might pick instead: etcd's raft, NATS and NATS JetStream."`
 	Member   memberCmd   `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor survivorCmd `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version  versionFlag `help:"Print the version and exit."`
@@ -94,6 +95,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
 	case "failover":
 		work = &c.Failover
+	case "peers":
+		work = &c.Peers
 	default:
 		work = &c.Run
 	}

@@ -9,7 +9,6 @@ import (
 	"cohort/internal/bench/check"
 	"cohort/internal/bench/clock"
 	"cohort/internal/bench/load"
-	"cohort/order"
 )
 
 // Waiting for deliveries ends when nothing came for so long. Levels repair
@@ -91,7 +90,7 @@ func (s *session) begin(row Row) error {
 	}
 	cfg := check.Config{Members: row.Members}
 	if row.Level != Raw {
-		if cfg.Level, err = order.Parse(row.Level); err != nil {
+		if cfg.Level, err = row.Promised(); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,7 @@ type Plan struct {
 	Load     float64       // messages per second, all senders together
 	Network  string
 	MTU      int         // bytes; 0: the interface's own
+	Peers    Promises    // of levels that are not the engine's
 	Open     member.Open // Index, Members and Levels are set by the Runner
 }
 
@@ -149,15 +150,12 @@ func (r *Runner) open(ctx context.Context) ([]result.Member, error) {
 // heat has all members send each size at full speed, unmeasured: until their
 // memory has grown to what they need, the first rows would be charged for it.
 func (r *Runner) heat(ctx context.Context) error {
-	i := slices.IndexFunc(r.plan.Levels, func(l string) bool { return l != member.Raw })
-	if i < 0 {
-		return nil
-	}
-	for _, size := range r.plan.Sizes {
-		// The engine's memory is the same for all levels.
-		c := r.next(r.plan.Levels[i], size, r.fleet.Len())
-		if err := c.warm(ctx, min(r.plan.Duration, heatTime)); err != nil {
-			return fmt.Errorf("%v, before the first row: %w", c, err)
+	for _, level := range r.plan.heated() {
+		for _, size := range r.plan.Sizes {
+			c := r.next(level, size, r.fleet.Len())
+			if err := c.warm(ctx, min(r.plan.Duration, heatTime)); err != nil {
+				return fmt.Errorf("%v, before the first row: %w", c, err)
+			}
 		}
 	}
 	return nil
@@ -167,7 +165,7 @@ func (r *Runner) next(level string, size, senders int) *course {
 	r.rows++
 	return &course{
 		Runner: r,
-		spec:   member.Row{Number: r.rows, Level: level, Size: size, Members: r.fleet.Len(), Senders: senders},
+		spec:   member.Row{Number: r.rows, Level: level, Promise: r.plan.Peers[level], Size: size, Members: r.fleet.Len(), Senders: senders},
 		sent:   make([]uint64, r.fleet.Len()),
 	}
 }
@@ -327,7 +325,7 @@ func (c *course) verify(ctx context.Context) (bool, error) {
 	if c.spec.Level == member.Raw {
 		return false, nil
 	}
-	level, err := order.Parse(c.spec.Level)
+	level, err := c.spec.Promised()
 	if err != nil {
 		return false, err
 	}
