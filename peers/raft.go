@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"cohort/internal/bench/clock"
-	"cohort/internal/bench/load"
 	"cohort/internal/bench/member"
 
 	"go.etcd.io/raft/v3"
@@ -25,9 +23,9 @@ const (
 	raftTick  = 100 * time.Millisecond
 	elections = 50 // ticks: nobody is to be taken for dead that waits for its turn on a core
 
-	entrySize = 64 << 10 // bytes of messages that one entry takes at full speed
-	inFlight  = 1 << 20  // bytes of own messages proposed and not yet delivered here
-	retained  = 8 << 20  // bytes of log kept at least, and twice as much at most unless a member lags
+	entrySize = 256 << 10 // bytes of messages that one entry takes at full speed
+	inFlight  = 4 << 20   // bytes of own messages proposed and not yet delivered here
+	retained  = 8 << 20   // bytes of log kept at least, and twice as much at most unless a member lags
 )
 
 // raftMedium is one member of a raft group. Whoever has something for it takes
@@ -202,62 +200,6 @@ func (m *raftMedium) compact() error {
 	if err := m.log.Compact(upTo); err != nil && !errors.Is(err, raft.ErrCompacted) {
 		return err
 	}
-	return nil
-}
-
-// Begin notes the rank.
-func (m *raftMedium) Begin(row member.Row) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.self = byte(row.Self)
-	return m.failed
-}
-
-// Send proposes what src makes, when it is due, all that is due in one entry.
-func (m *raftMedium) Send(ctx context.Context, src *load.Source) error {
-	defer context.AfterFunc(ctx, m.turned.Broadcast)()
-	return exactly(func() error {
-		for due := src.Due(); due != clock.Never; due = src.Due() {
-			if due > clock.Now() {
-				clock.SleepUntil(due)
-			}
-			if err := m.propose(ctx, m.fill(src)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// fill makes an entry of the messages that are due.
-func (m *raftMedium) fill(src *load.Source) []byte {
-	size := entrySize
-	if src.Due() != 0 {
-		size = src.Size + binary.MaxVarintLen64
-	}
-	entry := append(make([]byte, 0, size), m.self)
-	for now := clock.Now(); src.Due() <= now; {
-		entry = binary.AppendUvarint(entry, uint64(src.Size))
-		if entry = append(entry, src.Next()...); len(entry)+src.Size+binary.MaxVarintLen64 > entrySize {
-			break
-		}
-	}
-	return entry
-}
-
-// propose waits for room and then proposes an entry; a follower sends it to the leader.
-func (m *raftMedium) propose(ctx context.Context, entry []byte) error {
-	m.mu.Lock()
-	for m.flying > inFlight && m.failed == nil && ctx.Err() == nil {
-		m.turned.Wait()
-	}
-	m.flying += len(entry)
-	err := errors.Join(m.failed, ctx.Err())
-	m.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	m.turn(func() error { return m.node.Propose(entry) })
 	return nil
 }
 

@@ -12,13 +12,11 @@ import (
 	"cohort/internal/bench/member"
 
 	pb "go.etcd.io/raft/v3/raftpb"
-	"golang.org/x/sys/unix"
 )
 
 const (
 	slabSize   = 256 << 10 // bytes read into at a time, and kept while the log needs them
 	socketSize = 4 << 20   // bytes of each socket's buffers asked for
-	maxVector  = 1024      // buffers that one writev takes
 	retry      = 20 * time.Millisecond
 )
 
@@ -94,8 +92,10 @@ func (l *links) close() error {
 	return nil
 }
 
-// read passes on what comes until the connection is closed.
+// read passes on what comes until the connection is closed, or closes it if that
+// is damaged: raft goes on without it, and the bench finds messages missing.
 func read(c net.Conn, receive func([]*pb.Message)) {
+	defer c.Close()
 	slab := make([]byte, slabSize)
 	begin, end := 0, 0 // of what is read and not yet passed on
 	for {
@@ -104,30 +104,14 @@ func read(c net.Conn, receive func([]*pb.Message)) {
 			return
 		}
 		end += n
-		var messages []*pb.Message
-		need := lengthSize
-		for end-begin >= lengthSize {
-			size := int(binary.LittleEndian.Uint32(slab[begin:]))
-			if need = lengthSize + size; end-begin < need {
-				break
-			}
-			m, err := decode(slab[begin+lengthSize : begin+need])
-			if err != nil || size > maxFrame {
-				_ = c.Close() // raft goes on without it, and the bench finds messages missing
-				return
-			}
-			messages = append(messages, m)
-			begin += need
-			need = lengthSize
-		}
-		if len(messages) > 0 {
-			receive(messages)
-		}
-		if need > maxFrame+lengthSize {
-			_ = c.Close()
+		messages, used, need, err := frames(slab[begin:end])
+		if err != nil {
 			return
 		}
-		if len(slab)-begin < need || len(slab) == end {
+		if begin += used; len(messages) > 0 {
+			receive(messages)
+		}
+		if begin+need > len(slab) || end == len(slab) {
 			next := make([]byte, max(slabSize, need))
 			end = copy(next, slab[begin:end])
 			slab, begin = next, 0
@@ -135,120 +119,26 @@ func read(c net.Conn, receive func([]*pb.Message)) {
 	}
 }
 
-// link is a connection to a member. The raft's lock is held for add and flush.
-type link struct {
-	conn net.Conn
-	next net.Buffers // what is added
-
-	mu    sync.Mutex
-	rest  net.Buffers // what the socket had no room for
-	busy  bool        // some of that is being written
-	more  sync.Cond
-	ended bool
-	done  chan struct{} // closed when nothing writes any more
-}
-
-func newLink(ctx context.Context, address string) (*link, error) {
-	var d net.Dialer
+// frames returns the messages of the whole frames in b, whose bytes they keep, how
+// many bytes those are, and how many the next frame takes as far as that is known.
+func frames(b []byte) (messages []*pb.Message, used, need int, err error) {
 	for {
-		c, err := d.DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = c.(*net.TCPConn).SetWriteBuffer(socketSize) // less is slower, no more
-			k := &link{conn: c, done: make(chan struct{})}
-			k.more.L = &k.mu
-			go k.writeRest()
-			return k, nil
+		need = lengthSize
+		if len(b)-used < need {
+			return messages, used, need, nil
 		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("raft: %w", err)
+		size := binary.LittleEndian.Uint32(b[used:])
+		if size > maxFrame {
+			return nil, 0, 0, errFrame
 		}
-		time.Sleep(retry) // not yet listening
-	}
-}
-
-// add adds a message to what is to be sent.
-func (k *link) add(m *pb.Message) error {
-	head, err := appendHeader(nil, m)
-	if err != nil {
-		return err
-	}
-	k.next = append(k.next, head)
-	for _, e := range m.GetEntries() {
-		if len(e.GetData()) > 0 {
-			k.next = append(k.next, e.GetData())
+		if need += int(size); len(b)-used < need {
+			return messages, used, need, nil
 		}
-	}
-	return nil
-}
-
-// flush sends as much as the socket takes without waiting, which is mostly all; the
-// rest goes to a goroutine that may wait.
-func (k *link) flush() {
-	if len(k.next) == 0 {
-		return
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	next := k.next
-	if len(k.rest) == 0 && !k.busy {
-		next = k.try(next)
-	}
-	if len(next) > 0 {
-		k.rest = append(k.rest, next...)
-		k.more.Signal()
-	}
-	clear(k.next)
-	k.next = k.next[:0]
-}
-
-// try writes without waiting and returns what is left. An error of the connection
-// shows when that is written.
-func (k *link) try(b net.Buffers) net.Buffers {
-	raw, err := k.conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		return b
-	}
-	n := 0
-	_ = raw.Write(func(fd uintptr) bool {
-		n, _ = unix.Writev(int(fd), b[:min(len(b), maxVector)])
-		return true
-	})
-	for len(b) > 0 && n >= len(b[0]) {
-		n -= len(b[0])
-		b = b[1:]
-	}
-	if n > 0 {
-		b[0] = b[0][n:]
-	}
-	return b
-}
-
-// writeRest writes what could not be written at once.
-func (k *link) writeRest() {
-	defer close(k.done)
-	for {
-		k.mu.Lock()
-		for k.busy = false; len(k.rest) == 0 && !k.ended; {
-			k.more.Wait()
+		m, err := decode(b[used+lengthSize : used+need])
+		if err != nil {
+			return nil, 0, 0, err
 		}
-		b := k.rest
-		k.rest, k.busy = nil, true
-		ended := k.ended
-		k.mu.Unlock()
-		if ended {
-			return
-		}
-		if _, err := b.WriteTo(k.conn); err != nil {
-			_ = k.conn.Close() // the bench finds messages missing
-		}
+		messages = append(messages, m)
+		used += need
 	}
-}
-
-func (k *link) close() {
-	k.mu.Lock()
-	k.ended = true
-	k.more.Signal()
-	k.mu.Unlock()
-	_ = k.conn.Close()
-	<-k.done
 }
