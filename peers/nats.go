@@ -31,7 +31,7 @@ const (
 type window struct{ messages, bytes int }
 
 // of returns the window in messages of that size, at least some.
-func (w window) of(size int) uint64 { return uint64(max(16, min(w.messages, w.bytes/size))) }
+func (w window) of(size int) uint64 { return uint64(max(4, min(w.messages, w.bytes/size))) }
 
 // natsMedium is a member's client, and the server in its process if it has one.
 type natsMedium struct {

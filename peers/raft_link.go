@@ -31,7 +31,6 @@ func newLink(ctx context.Context, address string) (*link, error) {
 	for {
 		c, err := d.DialContext(ctx, "tcp", address)
 		if err == nil {
-			_ = c.(*net.TCPConn).SetWriteBuffer(socketSize) // less is slower, no more
 			k := &link{conn: c, done: make(chan struct{})}
 			k.more.L = &k.mu
 			go k.writeRest()

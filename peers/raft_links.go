@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	slabSize   = 256 << 10 // bytes read into at a time, and kept while the log needs them
-	socketSize = 4 << 20   // bytes of each socket's buffers asked for
-	retry      = 20 * time.Millisecond
+	slabSize = 256 << 10 // bytes read into at a time, and kept while the log needs them
+	retry    = 20 * time.Millisecond
 )
 
 // links is a TCP connection to, and one from, each other member.
@@ -50,7 +49,6 @@ func dial(ctx context.Context, o member.Open, receive func([]*pb.Message)) (*lin
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("raft: %w", err), l.close())
 		}
-		_ = c.(*net.TCPConn).SetReadBuffer(socketSize) // less is slower, no more
 		l.from = append(l.from, c)
 	}
 	for _, c := range l.from {
