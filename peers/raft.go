@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"math"
+	"net"
 	"sync"
 	"time"
 
@@ -75,7 +76,10 @@ func openRaft(ctx context.Context, o member.Open, sink member.Sink) (*raftMedium
 	if err != nil {
 		return nil, err
 	}
-	if m.links, err = dial(ctx, o, m.receive); err != nil {
+	m.mu.Lock() // others may be done sooner, and send
+	m.links, err = dial(ctx, o, m.receive, m.wrote)
+	m.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	m.ended.Go(m.tick)
@@ -114,6 +118,12 @@ func (m *raftMedium) tick() {
 
 // receive takes what other members have sent, all that came at once.
 func (m *raftMedium) receive(messages []*pb.Message) {
+	// A leader needs only the faster follower. It would owe the other one ever more memory.
+	m.mu.Lock()
+	for from := int(messages[0].GetFrom()) - 1; m.leader == uint64(m.index+1) && m.links.owed(from) > inFlight && m.failed == nil; {
+		m.turned.Wait()
+	}
+	m.mu.Unlock()
 	m.turn(func() error {
 		for _, msg := range messages {
 			if err := m.node.Step(msg); err != nil && !errors.Is(err, raft.ErrProposalDropped) {
@@ -122,6 +132,13 @@ func (m *raftMedium) receive(messages []*pb.Message) {
 		}
 		return nil
 	})
+}
+
+// wrote wakes who waits for a member that was behind.
+func (m *raftMedium) wrote() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turned.Broadcast()
 }
 
 // turn does something to the node and then all that follows from it.
@@ -211,6 +228,10 @@ func (m *raftMedium) Close() (err error) {
 	m.once.Do(func() {
 		close(m.stop)
 		m.ended.Wait()
+		m.mu.Lock()
+		m.failed = errors.Join(m.failed, net.ErrClosed) // nobody waits any more
+		m.turned.Broadcast()
+		m.mu.Unlock()
 		err = m.links.close()
 	})
 	return err

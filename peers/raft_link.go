@@ -15,23 +15,25 @@ const maxVector = 1024 // buffers that one writev takes
 
 // link is a connection to a member. The raft's lock is held for add and flush.
 type link struct {
-	conn net.Conn
-	next net.Buffers // what is added
+	conn  net.Conn
+	wrote func()      // called when the socket took some of rest
+	next  net.Buffers // what is added
 
 	mu    sync.Mutex
 	rest  net.Buffers // what the socket had no room for
 	busy  bool        // some of that is being written
+	owed  int         // bytes of both
 	more  sync.Cond
 	ended bool
 	done  chan struct{} // closed when nothing writes any more
 }
 
-func newLink(ctx context.Context, address string) (*link, error) {
+func newLink(ctx context.Context, address string, wrote func()) (*link, error) {
 	var d net.Dialer
 	for {
 		c, err := d.DialContext(ctx, "tcp", address)
 		if err == nil {
-			k := &link{conn: c, done: make(chan struct{})}
+			k := &link{conn: c, wrote: wrote, done: make(chan struct{})}
 			k.more.L = &k.mu
 			go k.writeRest()
 			return k, nil
@@ -72,6 +74,9 @@ func (k *link) flush() {
 	}
 	if len(next) > 0 {
 		k.rest = append(k.rest, next...)
+		for _, b := range next {
+			k.owed += len(b)
+		}
 		k.more.Signal()
 	}
 	clear(k.next)
@@ -115,9 +120,14 @@ func (k *link) writeRest() {
 		if ended {
 			return
 		}
-		if _, err := b.WriteTo(k.conn); err != nil {
+		n, err := b.WriteTo(k.conn)
+		if err != nil {
 			_ = k.conn.Close() // the bench finds messages missing
 		}
+		k.mu.Lock()
+		k.owed -= int(n)
+		k.mu.Unlock()
+		k.wrote()
 	}
 }
 

@@ -28,8 +28,8 @@ type links struct {
 }
 
 // dial connects each member to all others. receive is called with messages that
-// came together, by a goroutine for each other member.
-func dial(ctx context.Context, o member.Open, receive func([]*pb.Message)) (*links, error) {
+// came together, by a goroutine for each other member; wrote, when less is owed to one.
+func dial(ctx context.Context, o member.Open, receive func([]*pb.Message), wrote func()) (*links, error) {
 	l := &links{to: make([]*link, o.Members)}
 	var err error
 	if l.listener, err = net.Listen("tcp", o.Addresses[addressesPerMember*o.Index]); err != nil {
@@ -40,7 +40,7 @@ func dial(ctx context.Context, o member.Open, receive func([]*pb.Message)) (*lin
 		if i == o.Index {
 			continue
 		}
-		if l.to[i], err = newLink(ctx, o.Addresses[addressesPerMember*i]); err != nil {
+		if l.to[i], err = newLink(ctx, o.Addresses[addressesPerMember*i], wrote); err != nil {
 			return nil, errors.Join(err, l.close())
 		}
 	}
@@ -74,6 +74,19 @@ func (l *links) send(messages []*pb.Message) error {
 		}
 	}
 	return nil
+}
+
+// owed returns the bytes that sockets had no room for, at the member that is most behind, index
+// but left out.
+func (l *links) owed(but int) (most int) {
+	for i, k := range l.to {
+		if k != nil && i != but {
+			k.mu.Lock()
+			most = max(most, k.owed)
+			k.mu.Unlock()
+		}
+	}
+	return most
 }
 
 func (l *links) close() error {

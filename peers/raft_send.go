@@ -53,7 +53,7 @@ func (m *raftMedium) fill(src *load.Source) []byte {
 // propose waits for room and then proposes an entry; a follower sends it to the leader.
 func (m *raftMedium) propose(ctx context.Context, entry []byte) error {
 	m.mu.Lock()
-	for m.flying > inFlight && m.failed == nil && ctx.Err() == nil {
+	for (m.flying > inFlight || m.links.owed(m.index) > inFlight) && m.failed == nil && ctx.Err() == nil {
 		m.turned.Wait()
 	}
 	m.flying += len(entry)
