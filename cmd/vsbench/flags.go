@@ -78,9 +78,7 @@ func (c *runCmd) prepare() error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	if p.Runs = c.Runs; p.Runs == 0 {
-		p.Runs = min(stat.EnoughForInterval, int(c.Duration/minDuration))
-	}
+	p.Runs, _ = runsIn(c.Runs, c.Duration) // checked
 	for _, s := range c.Senders {
 		n := 1
 		if s == "all" {
@@ -135,11 +133,10 @@ func (c *runCmd) check() error {
 			return err
 		}
 	}
+	if _, err := runsIn(c.Runs, c.Duration); err != nil {
+		return err
+	}
 	switch {
-	case c.Duration < minDuration:
-		return fmt.Errorf("--duration: %v: want at least %v", c.Duration, minDuration)
-	case c.Duration < minDuration*time.Duration(c.Runs):
-		return fmt.Errorf("--duration: %v: want at least %v for each of %d runs", c.Duration, minDuration, c.Runs)
 	case !(c.Load > 0):
 		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
 	case !(c.Loss >= 0 && c.Loss <= maxLoss):
@@ -149,6 +146,20 @@ func (c *runCmd) check() error {
 		return flag("mtu", between(c.MTU, least, maxMTU, "bytes"))
 	}
 	return nil
+}
+
+// runsIn returns how often each row is measured: so many times or, if that is 0, as
+// often as an interval takes and the time for all of it allows.
+func runsIn(runs int, all time.Duration) (int, error) {
+	switch {
+	case all < minDuration:
+		return 0, fmt.Errorf("--duration: %v: want at least %v", all, minDuration)
+	case all < minDuration*time.Duration(runs):
+		return 0, fmt.Errorf("--duration: %v: want at least %v for each of %d runs", all, minDuration, runs)
+	case runs == 0:
+		runs = min(stat.EnoughForInterval, int(all/minDuration))
+	}
+	return runs, nil
 }
 
 // each checks the values of a list: good ones, at least one, none twice.

@@ -48,6 +48,7 @@ type cli struct {
 	Throughput throughputCmd             `cmd:"" set:"command=throughput" help:"Measure throughput by size, senders and members."`
 	Scale      scaleCmd                  `cmd:"" set:"command=scale" help:"Measure what more members cost, and more groups on one ring."`
 	Soak       soakCmd                   `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
+	Peers      peersCmd                  `cmd:"" help:"Measure, beside levels of this engine, what one might pick instead: etcd's raft, NATS and NATS JetStream."`
 	Compare    compareCmd                `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
 	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
 	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`

@@ -116,7 +116,7 @@ func (c *Course) Verify(ctx context.Context) (bool, error) {
 	if c.Spec.Level == member.Raw {
 		return false, nil
 	}
-	level, err := order.Parse(c.Spec.Level)
+	level, err := c.Spec.Promised()
 	if err != nil {
 		return false, err
 	}

@@ -5,7 +5,6 @@ package course
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"cohort/internal/bench/fleet"
@@ -27,6 +26,8 @@ const heatTime = 500 * time.Millisecond
 
 // Ring is a fleet whose members have opened what they measure.
 type Ring struct {
+	Promises Promises // of levels that are other systems; nil: there are none
+
 	fleet   *fleet.Fleet
 	members []result.Member
 	addrs   []string // by rank, of the raw sockets; nil: multicast
@@ -77,7 +78,7 @@ func (r *Ring) Next(level string, size, senders int) *Course {
 	r.rows++
 	c := &Course{
 		ring: r,
-		Spec: member.Row{Number: r.rows, Level: level, Size: size, Members: r.fleet.Len(), Senders: senders},
+		Spec: member.Row{Number: r.rows, Level: level, Promise: r.Promises[level], Size: size, Members: r.fleet.Len(), Senders: senders},
 		sent: make([]uint64, r.fleet.Len()),
 	}
 	if level == member.Raw {
@@ -89,15 +90,12 @@ func (r *Ring) Next(level string, size, senders int) *Course {
 // Heat has all members send each size at full speed for up to d, unmeasured: until their
 // memory has grown to what they need, the first rows would be charged for it.
 func (r *Ring) Heat(ctx context.Context, levels []string, sizes []int, d time.Duration) error {
-	i := slices.IndexFunc(levels, func(l string) bool { return l != member.Raw })
-	if i < 0 {
-		return nil
-	}
-	for _, size := range sizes {
-		// The engine's memory is the same for all levels.
-		c := r.Next(levels[i], size, r.fleet.Len())
-		if err := c.Warm(ctx, min(d, heatTime)); err != nil {
-			return fmt.Errorf("%v, before the first row: %w", c, err)
+	for _, level := range r.Promises.heated(levels) {
+		for _, size := range sizes {
+			c := r.Next(level, size, r.fleet.Len())
+			if err := c.Warm(ctx, min(d, heatTime)); err != nil {
+				return fmt.Errorf("%v, before the first row: %w", c, err)
+			}
 		}
 	}
 	return nil

@@ -67,15 +67,17 @@ type Open struct {
 	Cluster   string   `json:"cluster"`   // the engine's ring; nobody else's
 	RawGroup  string   `json:"raw_group"` // address and port for raw
 	IdleGroup string   `json:"idle_group"`
+	Addresses []string `json:"addresses,omitempty"` // for peers: free TCP addresses, two for each member
 }
 
 // Opened tells what a member opened.
 type Opened struct {
-	Rank   int                   `json:"rank"` // in the engine's view; -1 without an engine
-	PID    int                   `json:"pid"`
-	Engine *iomulticast.Features `json:"engine,omitempty"` // what the engine's sockets can do
-	Raw    *iomulticast.Features `json:"raw,omitempty"`    // and the raw ones
-	Addr   string                `json:"addr,omitempty"`   // of the raw ones: IP and port
+	Rank     int                   `json:"rank"` // in the engine's view; -1 without an engine
+	PID      int                   `json:"pid"`
+	Engine   *iomulticast.Features `json:"engine,omitempty"`   // what the engine's sockets can do
+	Raw      *iomulticast.Features `json:"raw,omitempty"`      // and the raw ones
+	Versions []string              `json:"versions,omitempty"` // of a peer: what it was built from, "module version"
+	Addr     string                `json:"addr,omitempty"`     // of the raw ones: IP and port
 }
 
 // Join says how many groups to be in, and how long that may take.
@@ -94,8 +96,9 @@ type Joined struct {
 type Row struct {
 	Number  uint16 `json:"number"`
 	Level   string `json:"level"`
-	Idle    bool   `json:"idle"` // one message at a time; raw then means plain blocking sockets
-	Size    int    `json:"size"` // bytes of a message
+	Promise string `json:"promise,omitempty"` // the engine's level whose order is checked, if Level is a peer
+	Idle    bool   `json:"idle"`              // one message at a time; raw then means plain blocking sockets
+	Size    int    `json:"size"`              // bytes of a message
 	Members int    `json:"members"`
 	Senders int    `json:"senders"` // members 0 to Senders-1 send
 	Groups  int    `json:"groups"`  // messages go to so many groups in turn; 0 is one

@@ -10,7 +10,6 @@ import (
 	"cohort/internal/bench/clock"
 	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/load"
-	"cohort/order"
 )
 
 // Waiting for deliveries ends when nothing came for so long. Levels repair
@@ -110,7 +109,7 @@ func (s *session) begin(row Row) error {
 	}
 	cfg := check.Config{Members: row.Members}
 	if row.Level != Raw {
-		if cfg.Level, err = order.Parse(row.Level); err != nil {
+		if cfg.Level, err = row.Promised(); err != nil {
 			return err
 		}
 	}

@@ -32,8 +32,9 @@ type Plan struct {
 	Duration time.Duration // of a row, all runs together: half of it at full speed, half at the load
 	Load     float64       // messages per second, all senders together
 	Network  string
-	MTU      int         // bytes; 0: the interface's own
-	Open     member.Open // Levels are set by the Runner
+	MTU      int             // bytes; 0: the interface's own
+	Peers    course.Promises // of levels that are not the engine's
+	Open     member.Open     // Levels are set by the Runner
 }
 
 // runs returns how many there are of each row.
@@ -91,6 +92,7 @@ func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 		return nil, err
 	}
 	res.Members = r.ring.Members()
+	r.ring.Promises = r.plan.Peers
 	if err := r.ring.Heat(ctx, r.plan.Levels, r.plan.Sizes, r.plan.Duration); err != nil {
 		return nil, err
 	}
