@@ -233,7 +233,11 @@ func TestReplayTellsAStory(t *testing.T) {
 	b.Add(Event{At: 23 * ms, Kind: LetterHeard, View: 1, Peer: 1, A: 1 << 8, B: 1, Text: "Prepare"})
 	var out bytes.Buffer
 	paths := []string{write(t, "a.jsonl", a, 30*ms), write(t, "b.jsonl", b, 30*ms)}
-	if err := Replay(&out, paths, 0); err != nil {
+	dumps, err := ReadFiles(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Print(&out, dumps, 0); err != nil {
 		t.Fatal(err)
 	}
 	want := `anna of cluster orders: 3 events, 0 older ones lost; written at 2023-11-14 22:13:20.030000: no-quorum
@@ -250,13 +254,13 @@ bert of cluster orders: 3 events, 0 older ones lost; written at 2023-11-14 23:13
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := Replay(&out, paths, 2*ms); err != nil {
+	if err := Print(&out, dumps, 2*ms); err != nil {
 		t.Fatal(err)
 	}
 	if s := out.String(); strings.Contains(s, "disconnected") || !strings.Contains(s, "suspects") {
 		t.Errorf("the last 2 ms are\n%s", s)
 	}
-	if err := Replay(&out, []string{paths[0], filepath.Join(t.TempDir(), "none")}, 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ReadFiles([]string{paths[0], filepath.Join(t.TempDir(), "none")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

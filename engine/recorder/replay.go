@@ -11,27 +11,21 @@ import (
 	"time"
 )
 
-// Replay reads the dumps of one or several nodes and prints what happened as one
-// time line, to w. last is how much of it, back from the end; 0: all. Errors name
-// the file.
-//
-// Nodes of different hosts are put in order by their clocks; where those are further
-// apart than a view change takes, by the views that they entered together.
-func Replay(w io.Writer, paths []string, last time.Duration) error {
+// ReadFiles reads dumps of one or several nodes. Errors name the file.
+func ReadFiles(paths []string) ([]*Dump, error) {
 	dumps := make([]*Dump, len(paths))
 	for i, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("recorder: %w", err)
 		}
-		d, err := Read(f)
+		dumps[i], err = Read(f)
 		_ = f.Close() // it was only read
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		dumps[i] = d
 	}
-	return Print(w, dumps, last)
+	return dumps, nil
 }
 
 // moment is an event in the time line.
@@ -41,7 +35,11 @@ type moment struct {
 	*Event
 }
 
-// Print is Replay of what has been read.
+// Print prints what happened at the nodes whose dumps these are as one time line, to w.
+// last is how much of it, back from the end; 0: all. Errors are w's.
+//
+// Nodes of different hosts are put in order by their clocks; where those are further
+// apart than a view change takes, by the views that they entered together.
 func Print(w io.Writer, dumps []*Dump, last time.Duration) error {
 	p := printer{w: w, dumps: dumps, names: map[uint64]string{}}
 	var line []moment
