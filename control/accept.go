@@ -18,7 +18,7 @@ func (m *Mesh) accept() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			m.cfg.Logger.Warn("control: cannot accept", "listener", m.Addr(), "err", err)
+			m.cfg.Logger.Warn("control: cannot accept", "listener", m.Addr(), "error", err)
 			time.Sleep(acceptPause)
 		default:
 			m.admit(raw)
@@ -39,7 +39,7 @@ func (m *Mesh) admit(raw *net.TCPConn) {
 		<-m.slots
 		return
 	}
-	m.wg.Go(func() { m.welcome(raw) })
+	m.spawn("handshake", func() { m.welcome(raw) })
 }
 
 // keep has Close close a socket; false means that it is too late for that.
@@ -81,7 +81,7 @@ func (m *Mesh) welcome(raw *net.TCPConn) {
 		m.cfg.Stream(h.body, &stream{conn: c, raw: raw, m: m})
 		return
 	}
-	m.cfg.Logger.Debug("control: refused", "from", raw.RemoteAddr(), "verdict", a.verdict, "err", err)
+	m.cfg.Logger.Debug("control: refused", "from", raw.RemoteAddr(), "verdict", a.verdict, "error", err)
 	_ = c.Close()
 	m.release(raw)
 }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/pprof"
 	"time"
 )
 
@@ -86,7 +87,15 @@ type Config struct {
 	Stream func(hello []byte, conn net.Conn)
 
 	Logger *slog.Logger // Default slog.Default()
+
+	// Labels are on the mesh's goroutines in profiles, with the label RoleLabel.
+	Labels pprof.LabelSet
 }
+
+// RoleLabel is the key of the pprof label that tells what a goroutine does: accept,
+// handshake, dial, reader, writer or hangup, each after "control-". One that calls
+// Config.Stream is a handshake.
+const RoleLabel = "cohort_role"
 
 func (c Config) withDefaults() (Config, error) {
 	if !c.Listen.IsValid() {

@@ -35,7 +35,7 @@ func (m *Mesh) Dial(peer uint64, addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
 	d := &dial{peer: peer, cancel: cancel}
 	m.dials[peer] = d
-	m.wg.Go(func() {
+	m.spawn("dial", func() {
 		defer cancel()
 		c, raw, a, err := m.connect(ctx, addr, h)
 		if errors.Is(err, ErrStale) {

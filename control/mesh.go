@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,8 +61,17 @@ func Open(cfg Config) (*Mesh, error) {
 	}
 	m.polled.L = &m.mu
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.wg.Go(m.accept)
+	m.spawn("accept", m.accept)
 	return m, nil
+}
+
+// spawn runs f on a goroutine that Close waits for, labelled with what it does.
+func (m *Mesh) spawn(role string, f func()) {
+	m.wg.Go(func() {
+		ctx := pprof.WithLabels(context.Background(), m.cfg.Labels) // not those of who happens to call
+		pprof.SetGoroutineLabels(pprof.WithLabels(ctx, pprof.Labels(RoleLabel, "control-"+role)))
+		f()
+	})
 }
 
 // Addr returns the address listened on.
@@ -191,14 +201,14 @@ func (m *Mesh) unlock() {
 func (m *Mesh) start(p *peer) {
 	if raw, ok := p.raw.(*net.TCPConn); ok {
 		if err := boundUnanswered(raw, unansweredTimeout); err != nil {
-			m.cfg.Logger.Warn("control: a host that vanishes will be noticed late", "peer", p.id, "err", err)
+			m.cfg.Logger.Warn("control: a host that vanishes will be noticed late", "peer", p.id, "error", err)
 		}
 	}
 	m.peers[p.id] = p
 	m.links[p] = struct{}{}
 	m.post(Event{Kind: Connected, Peer: p.id})
-	m.wg.Go(p.read)
-	m.wg.Go(p.write)
+	m.spawn("reader", p.read)
+	m.spawn("writer", p.write)
 }
 
 // drop closes a connection; err is why, for the Disconnected of one that was not
@@ -251,7 +261,7 @@ func (m *Mesh) hangupAll(within time.Duration) {
 // would not do: TLS sets its own when it says that it ends, and a reader may wait
 // for Poll.
 func (m *Mesh) closeWithin(p *peer, d time.Duration) {
-	m.wg.Go(func() {
+	m.spawn("hangup", func() {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		select {

@@ -259,6 +259,9 @@ func (m *Machine) Heard(rank int) int64 { return m.heard[rank] }
 // Pausing tells whether the member with this rank asks senders to pause.
 func (m *Machine) Pausing(rank int) bool { return m.paused>>rank&1 != 0 }
 
+// Paused returns who asks senders to pause, as a bit per rank.
+func (m *Machine) Paused() uint64 { return m.paused }
+
 // Acknowledged returns the last of this member's packets that the member with
 // this rank is known to have, and the last that was sent.
 func (m *Machine) Acknowledged(rank int) (has, sent uint64) {

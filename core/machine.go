@@ -103,6 +103,7 @@ type Stats struct {
 	BadPackets, BadChecksum, BadFrames                     uint64 // malformed; of these BadChecksum alone
 	OtherVersion, OtherCluster, OtherView                  uint64 // not ours
 	Pauses                                                 uint64 // times that this member asked senders to pause
+	TokenPasses                                            uint64 // records learnt that gave the ordering token to another member
 }
 
 // Add adds another machine's counters.
@@ -131,6 +132,7 @@ func (s *Stats) Add(o *Stats) {
 	s.OtherCluster += o.OtherCluster
 	s.OtherView += o.OtherView
 	s.Pauses += o.Pauses
+	s.TokenPasses += o.TokenPasses
 }
 
 // Machine is the protocol state of one member of one view. It is not safe for
@@ -231,6 +233,12 @@ func (m *Machine) Stats() Stats { return m.stats }
 
 // Held returns the charged bytes of packets received and not delivered.
 func (m *Machine) Held() int { return m.held }
+
+// Window returns the charged bytes of this member's packets in flight, and how many
+// there may be now.
+func (m *Machine) Window() (inFlight, limit int) {
+	return m.window.InFlight(), m.window.Limit(m.active)
+}
 
 // Position returns how much of a member's stream has been delivered: all packets
 // before next, and of that one what lies before pos. A Delivery was among it if

@@ -187,9 +187,13 @@ func (m *Machine) learn(s int, r wire.Record) {
 	if m.cfg.Flaws.Has(flaw.RecordsUnordered) {
 		r.T = m.ledger.Known() + 1
 	}
+	holder := m.ledger.Holder()
 	if !m.ledger.Learn(r.T, r.Next, r.Cut.AddTo) {
 		m.stats.BadPackets++
 		return
+	}
+	if m.ledger.Holder() != holder {
+		m.stats.TokenPasses++
 	}
 	// Its maker had all that it orders; and so all that the chain up to it does,
 	// if it had what the records before it order. It need not: it may have taken

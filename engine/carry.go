@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"cohort/batch"
+	"cohort/engine/recorder"
 	"cohort/iomulticast"
 	"cohort/membership"
 	"cohort/reach"
@@ -108,9 +109,11 @@ func (c *carrier) append(now int64, trains []batch.Train, t batch.Train) []batch
 func (n *Node) noteReach(v membership.View, lost, found uint64) {
 	c := &n.carrier
 	for _, m := range of(v, lost) {
+		n.note(recorder.Unreached, m.ID, 0, 0, "")
 		n.cfg.Logger.Warn("multicast does not reach a member", "member", m.Name, "address", m.Addr, "transport", c.how, "copies", c.how == Auto)
 	}
 	for _, m := range of(v, found) {
+		n.note(recorder.Reached, m.ID, 0, 0, "")
 		n.cfg.Logger.Info("multicast reaches a member again", "member", m.Name, "address", m.Addr)
 	}
 	c.tell(of(v, c.reach.Lost()))

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"cohort/core"
+	"cohort/engine/recorder"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/site"
@@ -33,8 +34,11 @@ func (n *Node) submitting(payload []byte) {
 		return
 	}
 	n.groups.bind(g)
+	if g.count == nil {
+		n.stats.groups.enter(g)
+	}
 	if g.state != nil {
-		g.restore = newRestoring(o.Serial, n.proc.Site().Key())
+		n.restores(g, newRestoring(o.Serial, n.proc.Site().Key()))
 		if t := n.roster.Table.Find(o.Name); t != nil {
 			t.Local = g
 		}
@@ -144,6 +148,7 @@ func (n *Node) isGone(g *Group, why error) {
 	if n.groups.at(g.slot) == g {
 		n.groups.slots[g.slot] = nil
 	}
+	n.stats.groups.leave(g)
 	if g.queue != nil {
 		g.queue.close()
 	}
@@ -213,7 +218,10 @@ func (s *sink) View(c site.Change) {
 
 // block tells everybody that nothing goes on.
 func (n *Node) block() {
-	n.cfg.Logger.Warn("too few members are left to go on", "cluster", n.cfg.Cluster, "view", n.view().Num, "members", len(n.view().Members))
+	n.publish() // who is suspected is told first
+	n.note(recorder.Blocked, 0, uint64(len(n.view().Members)), 0, "")
+	n.dump(dumpBlocked)
+	n.cfg.Logger.Warn("too few members are left to go on", "view", n.view().Num, "members", len(n.view().Members))
 	n.presence.set(place{standing: blocked, view: n.view(), rank: n.rank(), err: errBlocked})
 	for _, g := range n.groups.own() {
 		if g.id != 0 {
@@ -230,7 +238,8 @@ func (n *Node) enter(v membership.View) {
 	n.stats.loop.Views++
 	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
 	n.roster.Enter(v, n.rank())
-	n.cfg.Logger.Info("in the ring", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank(),
+	n.observeView(v)
+	n.cfg.Logger.Info("in the ring", "view", v.Num, "members", len(v.Members), "rank", n.rank(),
 		"segment", v.Segment(), "receive_buffer", v.RecvBuffer())
 	n.learned()
 	n.publish()
@@ -263,7 +272,11 @@ func (n *Node) pass(c site.Change) {
 	n.stats.past.Add(&c.Stats)
 	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
 	n.sending.rest, n.sending.stuck = n.sending.whole, false
-	n.cfg.Logger.Info("view", "cluster", n.cfg.Cluster, "view", v.Num, "members", len(v.Members), "rank", n.rank(),
+	for _, d := range c.Gone {
+		n.note(recorder.Gone, c.Old.Members[d.Rank].ID, 0, 0, d.Reason.String())
+	}
+	n.observeView(v)
+	n.cfg.Logger.Info("view", "view", v.Num, "members", len(v.Members), "rank", n.rank(),
 		"joined", len(v.Joined()), "gone", gone(c))
 	reasons := make([]membership.Reason, len(c.Old.Members))
 	for _, d := range c.Gone {
@@ -323,7 +336,15 @@ func (n *Node) expel(c site.Change) {
 	left := why == membership.Left
 	if !left {
 		n.stats.loop.Expelled++
-		n.cfg.Logger.Warn("the ring has gone on without this node", "cluster", n.cfg.Cluster, "view", c.Old.Num, "reason", why)
+		text := "not known"
+		if why != 0 {
+			text = why.String()
+		}
+		n.note(recorder.Expelled, 0, 0, 0, text)
+		if why != membership.Merged { // that is in order
+			n.dump(dumpExpelled)
+		}
+		n.cfg.Logger.Warn("the ring has gone on without this node", "view", c.Old.Num, "reason", text)
 	}
 	self := n.view().Members[n.rank()]
 	err := errOutside

@@ -95,7 +95,12 @@ type Config struct {
 	HoldLimit  int                // bytes received and not delivered past which all senders pause. Default 32 MiB
 	Spin       bool               // spin instead of sleeping: for machines with a core to spare per node
 
-	Logger *slog.Logger       // Default slog.Default()
+	// Recorder is a folder, made if it is not there, into which the node's flight recorder
+	// is written when it fails, is expelled, or finds too few members left: the last 32
+	// times. Default: it is not; Node.DumpRecorder writes it on demand.
+	Recorder string
+
+	Logger *slog.Logger       // of events, with the attributes cluster and node. Default slog.Default()
 	Faults iomulticast.Faults // loses and repeats packets received, for tests. Default: none
 }
 
@@ -136,6 +141,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Logger = c.Logger.With("cluster", c.Cluster, "node", c.Name)
 	return c, c.validate()
 }
 
@@ -163,6 +169,11 @@ func (c Config) validate() error {
 		return fmt.Errorf("engine: %w: Segment is %d bytes, want at least %d for %d members", ErrConfig, c.Segment, wire.MinSegment(max(c.Expect, 1)), max(c.Expect, 1))
 	case c.HoldLimit < 1<<20:
 		return fmt.Errorf("engine: %w: HoldLimit is %d bytes, want at least %d", ErrConfig, c.HoldLimit, 1<<20)
+	}
+	if c.Recorder != "" {
+		if err := os.MkdirAll(c.Recorder, 0o755); err != nil {
+			return fmt.Errorf("engine: %w: Recorder: %w", ErrConfig, err)
+		}
 	}
 	for _, s := range c.Seeds {
 		if _, port, err := net.SplitHostPort(s); err != nil || port == "" {

@@ -6,6 +6,7 @@ import (
 
 	"cohort/batch"
 	"cohort/control"
+	"cohort/engine/recorder"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/site"
@@ -27,8 +28,18 @@ func (n *Node) beacon(now int64, b []byte, by arrival) {
 	if bc.Kind == wire.Here && (n.proc.In() || !by.multicast) {
 		n.callers.add(now, bc.From.Addr)
 	}
+	n.stats.loop.BeaconsReceived++
+	n.obs.rec.Name(bc.From.ID, bc.From.Name)
+	n.note(recorder.BeaconHeard, bc.From.ID, uint64(bc.Size), bc.Num, beaconName(bc.Kind))
 	n.relay(b, &bc, by)
 	n.proc.Beacon(now, bc)
+}
+
+func beaconName(k wire.Kind) string {
+	if k == wire.Ring {
+		return "ring"
+	}
+	return "here"
 }
 
 // relay passes a beacon on to this ring's leader, who alone can do something about it,
@@ -52,6 +63,8 @@ func (n *Node) relay(b []byte, bc *membership.Beacon, by arrival) {
 // may be, and to who has called lately; and passes on those that others need.
 func (n *Node) announce() error {
 	for _, b := range n.proc.Beacons() {
+		n.stats.loop.BeaconsSent++
+		n.note(recorder.BeaconSent, 0, uint64(b.Size), b.Num, beaconName(b.Kind))
 		p := make([]byte, wire.HeaderSize, 512)
 		p = b.Append(p)
 		h := wire.Header{Kind: b.Kind, Cluster: n.cfg.clusterID(), Body: len(p) - wire.HeaderSize}
@@ -93,11 +106,13 @@ func (n *Node) poll(now int64) {
 		e := &n.letters[i]
 		switch e.Kind {
 		case control.Connected:
+			n.note(recorder.Connected, e.Peer, 0, 0, "")
 			n.carrier.reach.Gone(now, e.Peer)
 			n.carrier.hearing.Connected(e.Peer)
 			n.proc.Connected(now, e.Peer)
 		case control.Disconnected:
 			n.trouble = e.Err
+			n.note(recorder.Disconnected, e.Peer, 0, 0, e.Err.Error())
 			n.carrier.reach.Gone(now, e.Peer)
 			n.proc.Disconnected(now, e.Peer)
 		case control.Received:
@@ -114,6 +129,7 @@ func (n *Node) letter(now int64, from uint64, body []byte) {
 		return
 	}
 	n.stats.loop.LettersReceived++
+	n.note(recorder.LetterHeard, from, uint64(l.Ballot), l.Num, l.Kind.String())
 	switch l.Kind {
 	case membership.WantState, membership.State:
 		posts, err := n.roster.Letter(from, l)
@@ -142,6 +158,7 @@ func (n *Node) correspond() {
 
 func (n *Node) mail(p site.Post) {
 	n.stats.loop.LettersSent++
+	n.note(recorder.LetterSent, p.To, uint64(p.Ballot), p.Num, p.Kind.String())
 	n.mesh.Send(p.To, p.Letter.Append(nil))
 }
 

@@ -111,5 +111,11 @@
 //	ErrNotMember   the group has been left
 //	ErrClosed      the node has been closed, also while the call waited
 //
-// [Node.Stats] counts what happens; package metrics shows that to Prometheus.
+// # Looking inside
+//
+// [Node.Stats] and [Node.GroupStats] count what happens; package metrics shows that to
+// Prometheus. [Config].Logger is told of every event that an operator wants to know of.
+// A flight recorder keeps the protocol's last events: [Config].Recorder names a folder
+// for it to be written to when things go wrong, [Node.DumpRecorder] writes it at any
+// time, and "vsbench replay" reads it. docs/OPERATIONS.md has all of it.
 package engine

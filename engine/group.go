@@ -88,6 +88,7 @@ type Group struct {
 	id      uint32     // number in the ring; 0: not in the group now
 	view    GroupView  // the last that the handler was told of
 	restore *restoring // being brought up to the group's state
+	count   *uint64    // messages handed over; nil before it is bound
 	again   bool       // join again once the restore that was cut short has ended
 	why     error      // its state cannot be restored
 }
@@ -97,10 +98,11 @@ const MaxGroupName = groups.MaxName
 
 // groupTable is this node's own groups.
 type groupTable struct {
-	slots    []*Group // by Group.slot, once its join has been submitted
-	catching []*Group // being brought up to date from their spools
-	late     []*queue // queues that views wait for
-	givenUp  atomic.Bool
+	slots     []*Group // by Group.slot, once its join has been submitted
+	catching  []*Group // being brought up to date from their spools
+	restoring int      // groups with a restore
+	late      []*queue // queues that views wait for
+	givenUp   atomic.Bool
 
 	mu     sync.Mutex
 	last   uint32              // slot given last

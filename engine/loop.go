@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cohort/batch"
+	"cohort/engine/recorder"
 	"cohort/membership"
 	"cohort/slab"
 	"cohort/wire"
@@ -18,13 +19,18 @@ import (
 // thread, since a sleeping thread of its own is woken with the best tails.
 func (n *Node) run() {
 	runtime.LockOSThread()
+	n.label("loop")
 	n.loop.Store(threadID())
 	err := n.conn.PrepareThread()
 	if err != nil {
 		n.cfg.Logger.Warn("short sleeps will be coarse", "error", err)
 	}
 	n.mu.Lock()
-	n.failure = n.turns()
+	if n.failure = n.turns(); n.failure != nil {
+		n.note(recorder.Failed, 0, 0, 0, n.failure.Error())
+		n.cfg.Logger.Error("the node has failed", "error", n.failure)
+		n.dump(dumpFailed)
+	}
 	n.shut()
 	n.mu.Unlock()
 	n.loop.Store(0) // the thread ends, and its number is another's some day
@@ -89,6 +95,7 @@ const deliverBatch = 4096
 func (n *Node) turns() error {
 	for {
 		now := n.now()
+		n.turned(now)
 		received, err := n.receive(now)
 		if err != nil {
 			return err
@@ -124,6 +131,8 @@ func (n *Node) reborn(now int64) {
 	n.mesh.Identify(id)
 	n.proc.Reborn(now, id)
 	n.carrier.reset(int64(n.cfg.Timeout) / silentFor)
+	n.note(recorder.Identity, id, 0, 0, "")
+	n.obs.rec.Name(id, n.cfg.Name)
 }
 
 // rest sleeps until there is something to do: a short nap while the loop is busy,
@@ -153,6 +162,7 @@ func (n *Node) sleep(timeout int64) error {
 	var err error
 	if n.submits.Empty() && n.backlog.empty() || n.sending.stuck || !n.mayFetch() {
 		n.stats.loop.Wakeups++
+		n.obs.planned = max(timeout, 0)
 		n.mu.Unlock()
 		err = n.conn.Wait(time.Duration(max(timeout, 0)))
 		n.mu.Lock()
@@ -397,6 +407,7 @@ func (n *Node) put(trains []batch.Train) error {
 // sendTrouble logs the first of a run of errors: a cut link would fill the disk.
 func (n *Node) sendTrouble(err error) {
 	if n.stats.loop.SendErrors&(n.stats.loop.SendErrors-1) == 0 {
+		n.note(recorder.SendError, 0, n.stats.loop.SendErrors, 0, err.Error())
 		n.cfg.Logger.Warn("packets could not be sent", "error", err, "times", n.stats.loop.SendErrors)
 	}
 }

@@ -115,8 +115,13 @@ func (n *Node) hand(g *Group, sender int, l Level, kind uint8, payload []byte, d
 		m.asked, m.whole, m.question, m.Payload = true, payload, binary.LittleEndian.Uint64(payload), payload[askHead:]
 	}
 	if g.queue != nil {
-		return g.queue.offer(m)
+		if !g.queue.offer(m) {
+			return false
+		}
+		*g.count++
+		return true
 	}
+	*g.count++
 	m.view = &g.view
 	g.handler.Deliver(m)
 	return true

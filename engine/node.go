@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"cohort/batch"
 	"cohort/control"
 	"cohort/core"
+	"cohort/engine/recorder"
 	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/membership"
@@ -64,11 +66,13 @@ type Node struct {
 	stopped chan struct{} // closed when the loop has ended
 	failure error         // why, if not by Close; read after stopped
 	stats   published
+	obs     observer
+	dumps   dumps
 	asks    askTable
 	offers  offers
 	results results
 	seeds   seeds
-	work    sync.WaitGroup // goroutines that restore states
+	work    sync.WaitGroup // goroutines that restore states, or write the recorder
 }
 
 // Open finds the others on the configured interface and joins their ring or, if
@@ -88,6 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.openSockets(); err != nil {
 		return nil, err
 	}
+	n.observeStart()
 	n.larges.turn = make(chan struct{}, 1)
 	n.message.node = n
 	n.roster = groups.NewRoster[*Group]()
@@ -100,7 +105,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	self := n.describe()
 	n.mesh.Identify(self.ID)
 	n.proc = process.New(n.now(), n.protocol(), self, n.pool)
-	n.seeds.start(cfg.Seeds, cfg.Logger)
+	n.note(recorder.Identity, self.ID, 0, 0, "")
+	n.obs.rec.Name(self.ID, self.Name)
+	resolver := pprof.Labels(NodeLabel, cfg.Name, control.RoleLabel, "seeds")
+	pprof.Do(context.Background(), resolver, func(context.Context) { n.seeds.start(cfg.Seeds, cfg.Logger) })
 	go n.run()
 	select {
 	case <-n.formed:
@@ -122,9 +130,12 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 
 func (n *Node) openSockets() (err error) {
 	c := n.cfg
-	n.conn, err = iomulticast.Open(iomulticast.Config{
-		Interface: c.Interface, Group: c.Group, Port: c.Port, TTL: c.TTL, RecvBuffer: c.RecvBuffer,
-		Trains: c.Trains, Segment: c.Segment, Faults: c.Faults,
+	readers := pprof.Labels(NodeLabel, c.Name, control.RoleLabel, "socket") // of the portable path
+	pprof.Do(context.Background(), readers, func(context.Context) {
+		n.conn, err = iomulticast.Open(iomulticast.Config{
+			Interface: c.Interface, Group: c.Group, Port: c.Port, TTL: c.TTL, RecvBuffer: c.RecvBuffer,
+			Trains: c.Trains, Segment: c.Segment, Faults: c.Faults,
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
@@ -132,7 +143,7 @@ func (n *Node) openSockets() (err error) {
 	n.mesh, err = control.Open(control.Config{
 		Listen: netip.AddrPortFrom(n.conn.Addr().Addr(), uint16(c.Port)), Cluster: c.clusterID(), TLS: c.TLS,
 		Wake:   func() { _ = n.conn.Wake() }, // closed: nobody to wake
-		Stream: n.giveState, Logger: c.Logger,
+		Stream: n.giveState, Logger: c.Logger, Labels: n.labels(),
 	})
 	if err != nil {
 		_ = n.conn.Close()

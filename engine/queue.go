@@ -182,6 +182,7 @@ func (q *queue) takeWide() any {
 
 // run calls the handler until the queue is closed and empty.
 func (q *queue) run() {
+	q.node.label("handler", groupLabel, q.group.name)
 	q.caller.Store(goroutineID())
 	defer close(q.ended)
 	defer q.node.groups.running(q, false)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"cohort/core"
+	"cohort/engine/recorder"
 	"cohort/groups"
 	"cohort/internal/spool"
 	"cohort/membership"
@@ -114,7 +115,7 @@ func (n *Node) startOver(g *Group) {
 		return
 	}
 	g.endRestore()
-	g.restore = newRestoring(newID(), n.proc.Site().Key())
+	n.restores(g, newRestoring(newID(), n.proc.Site().Key()))
 	g.restore.keepView(n.groupView(n.roster.Table.Get(g.id)))
 	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
@@ -159,7 +160,9 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.running, r.cancel, r.donor = true, cancel, from.ID
 	serial, self := r.serial, n.proc.Self().ID
+	n.note(recorder.StateFetch, from.ID, 0, 0, g.name)
 	n.work.Go(func() {
+		n.label("state-fetch", groupLabel, g.name)
 		defer cancel()
 		n.cfg.Logger.Info("fetching a state", "group", g.name, "from", from.Name)
 		n.results.add(g, r, n.fetchState(ctx, g, from, serial, self))
@@ -180,13 +183,23 @@ func (g *Group) cutShort() {
 	}
 }
 
+// restores makes r the bringing up to date of g; nil: it is.
+func (n *Node) restores(g *Group, r *restoring) {
+	if g.restore != nil {
+		n.groups.restoring--
+	}
+	if g.restore = r; r != nil {
+		n.groups.restoring++
+	}
+}
+
 // endRestore drops the spool.
 func (g *Group) endRestore() {
 	if g.restore == nil {
 		return
 	}
 	_ = g.restore.spool.Close() // its file has no name any more
-	g.restore = nil
+	g.node.restores(g, nil)
 	c := &g.node.groups.catching
 	*c = slices.DeleteFunc(*c, func(o *Group) bool { return o == g })
 }
@@ -241,6 +254,11 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	switch {
 	case f.err == nil:
 		r.done = true
+		if r.fresh == nil {
+			n.stats.loop.StatesRestored++
+			n.note(recorder.StateDone, 0, 0, 0, g.name)
+			n.cfg.Logger.Info("state restored", "group", g.name)
+		}
 		r.filter.Restored(f.label)
 		if !slices.Contains(n.groups.catching, g) {
 			n.groups.catching = append(n.groups.catching, g)
@@ -255,12 +273,19 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 // restart has another member give the group's state.
 func (n *Node) restart(g *Group, why error) {
 	r := g.restore
+	n.stateFailed(r, why)
 	n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", why)
 	r.done = false
 	r.why = fmt.Errorf("engine: %w: %w", ErrState, why)
 	r.tried = append(r.tried, r.donor)
 	r.serial = newID()
 	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+// stateFailed counts and records that r's state could not be had.
+func (n *Node) stateFailed(r *restoring, why error) {
+	n.stats.loop.StatesFailed++
+	n.note(recorder.StateFailed, r.donor, 0, 0, why.Error())
 }
 
 var errUnbound = errors.New("its donor had delivered what the ring has lost since")
@@ -306,6 +331,7 @@ func (n *Node) operate(g *Group, o groups.Op) {
 
 // cannotRestore leaves a group again whose state cannot be restored here.
 func (n *Node) cannotRestore(g *Group, why error) {
+	n.stateFailed(g.restore, why)
 	n.cfg.Logger.Error("the group's state cannot be restored", "group", g.name, "error", why)
 	g.why = why
 	g.leaving.Store(true)

@@ -70,7 +70,7 @@ func (s *seeds) resolve(ctx context.Context, names []seed, log *slog.Logger) {
 			return
 		}
 		if err != nil && !k.failing {
-			log.Warn("a seed cannot be resolved", "seed", k.name, "error", err, "addresses kept", len(k.addrs))
+			log.Warn("a seed cannot be resolved", "seed", k.name, "error", err, "kept", len(k.addrs))
 		}
 		if k.failing = err != nil; err == nil {
 			k.addrs = addresses(ips, k.port)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cohort/engine/recorder"
 	"cohort/groups"
 	"cohort/membership"
 	"cohort/transfer"
@@ -173,7 +174,8 @@ func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 		n.cfg.Logger.Error("too many states are waiting to be fetched", "group", t.Name)
 		return
 	}
-	o.label = n.label(t).Append(nil)
+	n.note(recorder.StateOffered, joiner, 0, 0, t.Name)
+	o.label = n.stateLabel(t).Append(nil)
 	if g := t.Local; g.restore != nil { // it has the state, and is still catching up
 		g.restore.keepOffer(o)
 	} else {
@@ -190,8 +192,8 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 	}
 }
 
-// label says where in the order the group's state at this node is now.
-func (n *Node) label(t *groups.Group[*Group]) groups.Label {
+// stateLabel says where in the order the group's state at this node is now.
+func (n *Node) stateLabel(t *groups.Group[*Group]) groups.Label {
 	l := groups.LabelAt(n.proc.Site().Machine())
 	l.Num = t.Views
 	if r := t.Local.restore; r != nil && r.done {
@@ -207,6 +209,7 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	if len(hello) < stateHead {
 		return
 	}
+	n.label("state-give", groupLabel, string(hello[stateHead:]))
 	key := offerKey{string(hello[stateHead:]), le.Uint64(hello), le.Uint64(hello[8:])}
 	o := n.offers.get(key)
 	if o == nil {
@@ -230,7 +233,12 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	defer o.close()
 	sent, err := n.sendState(conn, o)
 	n.stats.stateSent.Add(uint64(sent))
-	n.cfg.Logger.Info("state given", "group", key.group, "bytes", sent, "error", err)
+	if err != nil {
+		n.cfg.Logger.Warn("a state could not be given", "group", key.group, "bytes", sent, "error", err)
+		return
+	}
+	n.stats.statesGiven.Add(1)
+	n.cfg.Logger.Info("state given", "group", key.group, "bytes", sent)
 }
 
 func (n *Node) sendState(conn net.Conn, o *offer) (int64, error) {

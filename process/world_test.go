@@ -36,7 +36,8 @@ type peer struct {
 	dead    bool
 	linked  map[*peer]bool
 	changes []site.Change
-	turns   int // Flushes
+	stages  []Stage // that it has been in
+	turns   int     // Flushes
 }
 
 func (a *peer) Deliver(*core.Delivery) bool { return true }
@@ -147,6 +148,9 @@ func (a *peer) turn() {
 		}
 	}
 	a.correspond()
+	if s, _ := a.Stage(); len(a.stages) == 0 || a.stages[len(a.stages)-1] != s {
+		a.stages = append(a.stages, s)
+	}
 	if a.Out() && !a.leaving {
 		a.reborn()
 	}

@@ -51,7 +51,7 @@ type cli struct {
 	Peers      peersCmd                  `cmd:"" help:"Measure, beside levels of this engine, what one might pick instead: etcd's raft, NATS and NATS JetStream."`
 	Compare    compareCmd                `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
 	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
-	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, and show line by line what happened."`
+	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, or read what nodes' flight recorders have kept, and show line by line what happened."`
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`
 	Member     memberCmd                 `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd               `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`

@@ -98,6 +98,8 @@ func TestWrongFlags(t *testing.T) {
 		{"soak --size 0", "--size: 0: want 16 to"},
 		{"replay", "seed"},
 		{"replay x", `replay "x": want a seed, 0 to`},
+		{"replay x --tail 5", "--tail and --json: only a seed has them"},
+		{"replay 1 --last 5s", "--last: 5s: only files of flight recorders have it"},
 		{"replay 1 --kind other", "--kind"},
 		{"replay 1 --flaw Wrong", `--flaw "Wrong": no such flaw`},
 		{"replay 1 --shrink 1000001", "--shrink: 1000001: want 0 to 1000000 runs"},
@@ -131,7 +133,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
 		{[]string{"latency", "-h"}, ofLatency},
-		{[]string{"replay", "-h"}, []string{"--kind", "--flaw", "--shrink", "--tail", "--json"}},
+		{[]string{"replay", "-h"}, []string{"--kind", "--flaw", "--shrink", "--tail", "--last", "--json"}},
 		{[]string{"soak", "-h"}, []string{"--levels", "--size", "--members", "--senders", "--duration", "--interval", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"throughput", "-h"}, []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--network", "--mtu", "--json"}},

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"math"
 	"os/exec"
 	"reflect"
 	"strings"
@@ -19,10 +20,13 @@ import (
 // numbered is a Source whose every field has a value of its own, from 1 on.
 type numbered struct {
 	stats  engine.Stats
+	groups []engine.GroupStats
 	fields []string // fields[i] has the value i+1
 }
 
 func (n *numbered) Stats() engine.Stats { return n.stats }
+
+func (n *numbered) GroupStats() []engine.GroupStats { return n.groups }
 
 func newNumbered() *numbered {
 	n := &numbered{}
@@ -55,6 +59,9 @@ func TestEveryCounterOnce(t *testing.T) {
 	for _, f := range families {
 		m := f.GetMetric()[0]
 		v := m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		if strings.HasSuffix(f.GetName(), "_seconds_total") {
+			v = math.Round(v * 1e9)
+		}
 		if v < 1 || int(v) > len(n.fields) {
 			t.Errorf("%s is %v, which no field has", f.GetName(), v)
 			continue
@@ -111,19 +118,27 @@ cohort_slab_bytes{cluster="orders",name="bert"} 0
 	}
 }
 
+// openAlone opens a node that is closed at the end of the test.
+func openAlone(t *testing.T) *engine.Node {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	node, err := engine.Open(ctx, engine.Config{Cluster: fmt.Sprint(t.Name(), time.Now().UnixNano()), Name: "alone", Interface: "lo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := node.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return node
+}
+
 // TestNode collects from a node at work.
 func TestNode(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	node, err := engine.Open(ctx, engine.Config{Cluster: fmt.Sprint(t.Name(), time.Now().UnixNano()), Interface: "lo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := node.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	node := openAlone(t)
 	done := make(chan struct{})
 	count := 0
 	g, err := node.Join(ctx, "counted", engine.HandlerFunc(func(*engine.Message) {
@@ -141,8 +156,9 @@ func TestNode(t *testing.T) {
 	}
 	<-done
 	c := New(node, nil)
-	if n := testutil.CollectAndCount(c); n != len(metrics) {
-		t.Errorf("%d metrics, want %d", n, len(metrics))
+	const byGroup = 2 // the group, and the others
+	if n := testutil.CollectAndCount(c); n != len(metrics)+byGroup {
+		t.Errorf("%d metrics, want %d", n, len(metrics)+byGroup)
 	}
 	const joinAndMessages = 102 // the fence after the join is one too
 	for end := time.Now().Add(5 * time.Second); node.Stats().MessagesDelivered < joinAndMessages; time.Sleep(time.Millisecond) {
@@ -156,6 +172,15 @@ func TestNode(t *testing.T) {
 cohort_messages_delivered_total %d
 `, joinAndMessages)
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "cohort_messages_delivered_total"); err != nil {
+		t.Error(err)
+	}
+	want = `
+# HELP cohort_group_messages_delivered_total ` + groupHelp + `
+# TYPE cohort_group_messages_delivered_total counter
+cohort_group_messages_delivered_total{group="(others)"} 0
+cohort_group_messages_delivered_total{group="counted"} 100
+`
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), groupName); err != nil {
 		t.Error(err)
 	}
 }
