@@ -64,7 +64,7 @@ func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte)
 		return errClosed
 	}
 	if n.onLoop() {
-		return n.backlog.add(meta, payload, n.submits.Pending())
+		return n.backlog.add(meta, payload, n.submits.End())
 	}
 	if !small {
 		return n.sendLarge(ctx, wait, meta, payload)
@@ -226,7 +226,7 @@ type backlog struct {
 	list  []pending
 	first int // of list, the next to submit
 	bytes int
-	debt  int // bytes that the ring may still hold from before
+	after uint64 // its turn comes once the ring is consumed up to here
 }
 
 type pending struct {
@@ -240,12 +240,12 @@ const maxBacklog = 64 << 20
 func (b *backlog) inUse() bool { return b.used.Load() }
 func (b *backlog) empty() bool { return b.first == len(b.list) }
 
-func (b *backlog) add(meta uint64, payload []byte, debt int) error {
+func (b *backlog) add(meta uint64, payload []byte, after uint64) error {
 	if b.bytes+len(payload) > maxBacklog {
 		return fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
 	}
 	if b.empty() {
-		b.debt = debt
+		b.after = after
 		b.used.Store(true)
 	}
 	b.list = append(b.list, pending{meta, append([]byte(nil), payload...)})
@@ -266,7 +266,7 @@ func (b *backlog) next() pending {
 
 // drop forgets everything.
 func (b *backlog) drop() {
-	b.list, b.first, b.bytes, b.debt = b.list[:0], 0, 0, 0
+	b.list, b.first, b.bytes = b.list[:0], 0, 0
 	b.used.Store(false)
 }
 
@@ -339,10 +339,7 @@ func (n *Node) fetch() bool {
 			return false
 		}
 		meta, payload, ok := n.submits.Peek()
-		if !ok && n.submits.Pending() == 0 { // a record may also hide behind one that is still being copied in
-			n.backlog.debt = 0
-		}
-		fromBacklog := !n.backlog.empty() && n.backlog.debt <= 0
+		fromBacklog := !n.backlog.empty() && n.submits.Passed(n.backlog.after)
 		switch {
 		case n.fence && (ok || fromBacklog):
 			*s, n.fence = sending{active: true, msg: fence}, false
@@ -352,10 +349,8 @@ func (n *Node) fetch() bool {
 		case !ok:
 			return false
 		case meta&largeFlag == 0:
-			n.backlog.debt -= len(payload) + ringRecord
 			s.active, s.ring, s.large, s.msg, s.whole = true, true, nil, unpack(meta, len(payload)), payload
 		default:
-			n.backlog.debt -= ringRecord
 			l := n.larges.pop()
 			*s = sending{active: true, ring: true, large: l, msg: unpack(meta, len(l.payload)), whole: l.payload}
 		}
@@ -384,9 +379,6 @@ func (n *Node) address(s *sending) bool {
 	s.msg.Group = g.id
 	return true
 }
-
-// ringRecord is the least that a record takes in the ring, bytes.
-const ringRecord = 16
 
 // sent ends the message being sent.
 func (n *Node) sent(err error) {

@@ -178,7 +178,15 @@ func (r *MPSC) Empty() bool {
 
 // Pending returns the bytes of the ring that hold records not consumed yet, those
 // still being copied in included.
-func (r *MPSC) Pending() int { return int(r.tail.Load()&^flagBits - r.cursor) }
+func (r *MPSC) Pending() int { return int(r.End() - r.cursor) }
+
+// End returns the position behind all records that are in the ring now, those still
+// being copied in included.
+func (r *MPSC) End() uint64 { return r.tail.Load() &^ flagBits }
+
+// Passed tells whether Next has gone past all records before a position that End
+// returned. It is the consumer's.
+func (r *MPSC) Passed(end uint64) bool { return r.cursor >= end }
 
 // Close ends pushing, now and for those that wait: they return ErrClosed. What
 // was pushed before can still be consumed. Closing again does nothing.

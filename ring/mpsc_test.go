@@ -391,3 +391,33 @@ func awaitQueue(t *testing.T, r *MPSC, n int) {
 		}
 	}
 }
+
+// TestPassedIsExact: whatever records take of the ring, padding included, the position
+// behind some is passed with the last of them and not before.
+func TestPassedIsExact(t *testing.T) {
+	r := NewMPSC(1024)
+	if !r.Passed(r.End()) {
+		t.Error("an empty ring is not passed")
+	}
+	for _, size := range []int{32, 0, 64, 100, 128, 31, 128, 96, 128, 128, 33} { // more than a lap
+		for range 3 {
+			if !r.TryPush(0, make([]byte, size)) {
+				t.Fatalf("no room for %d bytes", size)
+			}
+		}
+		end := r.End()
+		if !r.TryPush(0, nil) {
+			t.Fatal("no room for a last one")
+		}
+		for k := range 4 {
+			if got, want := r.Passed(end), k == 3; got != want {
+				t.Errorf("%d bytes: after %d of 3 records passed is %v", size, k, got)
+			}
+			if _, _, ok := r.Peek(); !ok {
+				t.Fatal("nothing to peek")
+			}
+			r.Next()
+		}
+		r.Release()
+	}
+}
