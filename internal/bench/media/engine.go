@@ -129,6 +129,11 @@ func (m *engineMedium) flood(ctx context.Context, src *load.Source) error {
 	return nil
 }
 
+// Answer sends a message from inside the handler.
+func (m *engineMedium) Answer(message []byte) error {
+	return m.groups[0].Send(context.Background(), m.level, message)
+}
+
 // Losses returns what the node has counted.
 func (m *engineMedium) Losses() member.Losses {
 	s := m.node.Stats()

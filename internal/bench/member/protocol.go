@@ -103,6 +103,7 @@ type Row struct {
 	Senders int    `json:"senders"` // members 0 to Senders-1 send
 	Groups  int    `json:"groups"`  // messages go to so many groups in turn; 0 is one
 	Self    int    `json:"self"`    // this member: its rank, if there is an engine
+	Timing  Timing `json:"timing"`  // "" is OneWay
 
 	Addrs []string `json:"addrs,omitempty"` // raw sends to each member here in the place of multicast: Opened.Addr, by Self
 }
