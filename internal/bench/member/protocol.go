@@ -68,6 +68,8 @@ type Open struct {
 	RawGroup  string   `json:"raw_group"` // address and port for raw
 	IdleGroup string   `json:"idle_group"`
 	Addresses []string `json:"addresses,omitempty"` // for peers: free TCP addresses, two for each member
+	Port      int      `json:"port,omitempty"`      // of the engine's node, which seeds name; 0: any
+	Seeds     []string `json:"seeds,omitempty"`     // where the engine's other nodes are, beside who hears multicast
 }
 
 // Opened tells what a member opened.
