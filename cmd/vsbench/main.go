@@ -55,7 +55,7 @@ type cli struct {
 	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
 	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, or read what nodes' flight recorders have kept, and show line by line what happened."`
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`
-	Member     memberCmd                 `cmd:"" help:"Be one member on this host, for run --join on one of several hosts, again and again until it is stopped."`
+	Member     memberCmd                 `cmd:"" help:"Be one member on this host, for run --join on one of several hosts, again and again until it is stopped, with exit status 0."`
 	Child      childCmd                  `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd               `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version    versionFlag               `help:"Print the version and exit."`

@@ -47,9 +47,15 @@ func (r *Run) timings() string {
 // versions says if hosts run another vsbench than this one.
 func (r *Run) versions() (notes []string) {
 	for _, h := range r.Hosts {
-		if h.Version != r.Version {
+		if differ(h.Version, r.Version) {
 			notes = append(notes, fmt.Sprintf("WARNING: host %s runs another vsbench: %v, here %v", h.Name, h.Version, r.Version))
 		}
 	}
 	return notes
+}
+
+// differ tells whether two are surely not the same. The revision is not always known.
+func differ(a, b Version) bool {
+	known := a.Revision != "" && b.Revision != ""
+	return a.Module != b.Module || a.Go != b.Go || known && (a.Revision != b.Revision || a.Modified != b.Modified)
 }
