@@ -23,7 +23,7 @@ const defaultCluster = "vsbench"
 
 // hostFlags is the flags of who meets others on other hosts.
 type hostFlags struct {
-	Interface string   `placeholder:"NAME" help:"Interface to the other hosts, by name or address. Default: none, it must be given."`
+	Interface string   `placeholder:"NAME" help:"Interface to the other hosts, by name or address; member and run --join need it. Default: none."`
 	Cluster   string   `placeholder:"NAME" help:"Name that tells the members and run --join who belong together. Default: vsbench."`
 	Seeds     []string `placeholder:"HOST:PORT" help:"Where other hosts are if the network has no multicast: their member's --port; a name may stand for several addresses. Default: multicast finds them."`
 }
