@@ -175,3 +175,40 @@ func TestAskRefuses(t *testing.T) {
 		t.Errorf("reply to no question: %v, want ErrConfig", err)
 	}
 }
+
+// TestLaterRepliesAfterTheHandler: to who asked, though other messages have come since
+// and another member has joined.
+func TestLaterRepliesAfterTheHandler(t *testing.T) {
+	nodes := openRing(t, 2, nil)
+	later := make(chan func([]byte) error, 1)
+	groups := joinAll(t, nodes[:1], "later", func(int) Handler {
+		return HandlerFunc(func(m *Message) {
+			if m.Asked() {
+				later <- m.Later()
+			} else if err := m.Later()(nil); !errors.Is(err, ErrConfig) {
+				t.Errorf("a reply to a message that was not asked: %v", err)
+			}
+		})
+	})
+	answered := make(chan error, 1)
+	go func() {
+		replies, err := groups[0].Ask(patient(t), FIFO, []byte("?"), One)
+		if err == nil && (len(replies) != 1 || string(replies[0].Payload) != "!") {
+			err = fmt.Errorf("replies %+v", replies)
+		}
+		answered <- err
+	}()
+	reply := <-later
+	if err := groups[0].Send(patient(t), Total, []byte("another")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodes[1].Join(patient(t), "later", HandlerFunc(func(*Message) {})); err != nil {
+		t.Fatal(err)
+	}
+	if err := reply([]byte("!")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
+}

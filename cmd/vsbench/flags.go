@@ -32,6 +32,9 @@ type runCmd struct {
 	JSON      string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
 	HDR       string        `name:"hdr" placeholder:"DIR" help:"Folder for the latencies as HdrHistogram's tools read them: a log (.hlog) with each run of each row, and a distribution (.hgrm) of each row. Default: none; the results have the histograms too."`
 
+	Join bool `help:"Measure members on other hosts, each run there by vsbench member with the same --cluster: as many as --members says. Latency is then what needs no common clock; targets are not judged. Default: members are started here."`
+	hostFlags
+
 	Targets    string `placeholder:"FILE" help:"Targets to hold the results against, a TOML file like results/targets.toml. Default: that one, which is built in."`
 	FailOnMiss bool   `help:"End with exit status 1 if a target is missed. Default: a miss is only shown."`
 
@@ -55,8 +58,8 @@ type failoverCmd struct {
 // survivorCmd has no flags: a member of failover is told everything by its parent.
 type survivorCmd struct{}
 
-// memberCmd has no flags: a member is told everything by its parent.
-type memberCmd struct{}
+// childCmd has no flags: a member is told everything by its parent.
+type childCmd struct{}
 
 const (
 	minDuration = 20 * time.Millisecond // of one run of a row
@@ -70,6 +73,9 @@ const (
 
 // prepare turns flags into a plan. The error names the first flag that is wrong.
 func (c *runCmd) prepare() error {
+	if err := c.checkHosts(); err != nil {
+		return err
+	}
 	p := run.Plan{Levels: c.Levels, Sizes: c.Sizes, Duration: c.Duration, Load: c.Load, Network: c.Network}
 	if c.Network == netnsNetwork && c.MTU == 0 {
 		c.MTU = netnsMTU

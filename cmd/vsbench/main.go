@@ -3,7 +3,8 @@
 // beside raw multicast, and checks while it measures that the order was kept. Other
 // commands show latency against load, throughput by size, what more members and
 // groups cost, what the failure of a member costs the others, and what a long time
-// does; compare tells whether two measurements differ, doctor what to change about a
+// does; member is one member on one of several hosts, which run --join measures on one
+// of them; compare tells whether two measurements differ, doctor what to change about a
 // machine or a network, and replay runs a seed of the simulator again.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a
@@ -22,6 +23,7 @@ import (
 	"strings"
 	"syscall"
 
+	"cohort/engine"
 	"cohort/internal/bench/failover"
 	"cohort/internal/bench/media"
 	"cohort/internal/bench/member"
@@ -53,7 +55,8 @@ type cli struct {
 	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
 	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, or read what nodes' flight recorders have kept, and show line by line what happened."`
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`
-	Member     memberCmd                 `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
+	Member     memberCmd                 `cmd:"" help:"Be one member on this host, for run --join on one of several hosts, again and again until it is stopped, with exit status 0."`
+	Child      childCmd                  `cmd:"" hidden:"" help:"Be one member of run, told what to do over standard input."`
 	Survivor   survivorCmd               `cmd:"" hidden:"" help:"Be one member of failover, told what to do over standard input."`
 	Version    versionFlag               `help:"Print the version and exit."`
 }
@@ -106,7 +109,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return fail(stderr, exitUsage, err)
 	}
 	switch command.Command() {
-	case "member":
+	case "child":
 		return ended(stderr, member.Serve(context.Background(), stdin, stdout, media.Open))
 	case "survivor":
 		return ended(stderr, failover.Serve(context.Background(), stdin, stdout))
@@ -122,6 +125,9 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	err = work.measure(ctx, stdout, stderr)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fail(stderr, exitInterrupted, errors.New("interrupted"))
+	}
+	if errors.Is(err, engine.ErrConfig) {
+		return fail(stderr, exitUsage, err) // it names the flag's value
 	}
 	return ended(stderr, err)
 }

@@ -17,7 +17,7 @@ import (
 
 // The members that a run starts are this test binary: vsbench starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "member" || os.Args[1] == "survivor" || os.Getenv(asVsbench) != "") {
+	if len(os.Args) > 1 && (os.Args[1] == "child" || os.Args[1] == "survivor" || os.Getenv(asVsbench) != "") {
 		main()
 	}
 	os.Exit(m.Run())
@@ -61,6 +61,17 @@ func TestWrongFlags(t *testing.T) {
 		{"--network netns --mtu 70000", "--mtu: 70000: want"},
 		{"--loss 1", "--loss: 1: want 0 to 0.5"},
 		{"--loss NaN", "--loss: NaN: want 0 to 0.5"},
+		{"--join", "--interface: want that to the other hosts"},
+		{"--interface eth1", "--interface: only with --join"},
+		{"--cluster x", "--cluster: only with --join"},
+		{"--seeds a:1", "--seeds: only with --join"},
+		{"--join --interface lo --network netns", "--network: netns: not with --join"},
+		{"--join --interface lo --fail-on-miss", "--targets, --fail-on-miss: not with --join"},
+		{"--join --interface lo --seeds here --json -", `seed "here", want "host:port"`},
+		{"member", "--interface: want that to the other hosts"},
+		{"member --interface lo --port 65536", "--port: 65536: want 0 to 65535"},
+		{"member --interface lo --expect 65", "--expect: 65: want 0 to 64 members"},
+		{"member --interface lo --seeds here:0", `seed "here:0" has port "0", want 1 to 65535`},
 		{"--bogus", "unknown flag --bogus"},
 		{"ran", "ran"},
 		{"failover --faults kill-everybody", `--faults: "kill-everybody": want kill-leader, kill-member,`},
@@ -128,11 +139,12 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--transport", "--mtu", "--loss", "--json", "--hdr", "--targets"}
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--transport", "--mtu", "--loss", "--json", "--hdr", "--targets", "--interface", "--cluster", "--seeds"}
+	ofMember := []string{"--interface", "--cluster", "--seeds", "--port", "--expect"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
 	for _, c := range []struct{ args, flags []string }{
-		{[]string{"latency", "-h"}, ofLatency},
+		{[]string{"latency", "-h"}, ofLatency}, {[]string{"member", "-h"}, ofMember},
 		{[]string{"replay", "-h"}, []string{"--kind", "--flaw", "--shrink", "--tail", "--last", "--json"}},
 		{[]string{"soak", "-h"}, []string{"--levels", "--size", "--members", "--senders", "--duration", "--interval", "--load", "--network", "--mtu", "--json"}},
 		{[]string{"scale", "-h"}, []string{"--levels", "--members", "--groups", "--group-members", "--join-limit", "--size", "--senders", "--duration", "--load", "--network", "--mtu", "--json"}},
@@ -174,6 +186,7 @@ type document struct {
 	Machine  map[string]any
 	Settings map[string]any
 	Members  []map[string]any
+	Hosts    []map[string]any
 	Rows     []map[string]any
 	Idle     []map[string]any
 	Targets  map[string]any

@@ -169,7 +169,7 @@ func (c *peersCmd) systems(program string) (all underTest, err error) {
 	if err != nil {
 		return nil, err
 	}
-	engine := system{command: []string{self, "member"}}
+	engine := system{command: []string{self, "child"}}
 	for _, l := range c.Levels {
 		if peerOf(l) == nil {
 			engine.levels = append(engine.levels, l)

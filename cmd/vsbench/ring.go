@@ -50,7 +50,7 @@ func startMembers(n *network, members int, stderr io.Writer) (*fleet.Fleet, erro
 	var started []fleet.Caller
 	for i := 0; i < members && err == nil; i++ {
 		var p *fleet.Process
-		p, err = fleet.Start(n.host(i), fmt.Sprintf("process %d", i), exec.Command(self, "member"), stderr)
+		p, err = fleet.Start(n.host(i), fmt.Sprintf("process %d", i), exec.Command(self, "child"), stderr)
 		if err == nil {
 			started = append(started, p)
 		}

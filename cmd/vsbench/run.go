@@ -22,6 +22,7 @@ func (runCmd) Help() string {
 		"vsbench --levels raw,abcast --sizes 64         two levels at one size",
 		"vsbench run --network netns --duration 4s      members in network namespaces, longer rows (as root)",
 		"vsbench run --json - > a.json                  the results on standard output",
+		"vsbench run --join --interface eth1            members on other hosts, see vsbench member -h",
 	)
 }
 
@@ -41,7 +42,9 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		res.Version, res.Machine = result.Build(), tuning.Look()
 		res.Started, res.ElapsedS = started.UTC(), time.Since(started).Seconds()
-		res.Targets = c.targets.Judge(res)
+		if !c.Join { // they are for members on one machine, and its latency one way
+			res.Targets = c.targets.Judge(res)
+		}
 		return res, nil
 	})
 	if err == nil && c.HDR != "" {
@@ -55,6 +58,9 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 
 // runOn runs the plan on a network and members of its own.
 func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *result.Run, err error) {
+	if c.Join {
+		return c.runJoined(ctx, plan, p)
+	}
 	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
 		plan.Open, plan.Open.Loss, plan.Open.Fanout = o, c.Loss, c.Transport == result.Fanout
 		res, err = run.New(plan, f, p.row).Run(ctx)

@@ -80,7 +80,7 @@ func (c *Course) Phase(ctx context.Context, p member.Phase) (f *Figures, err err
 	if err != nil {
 		return nil, err
 	}
-	f = &Figures{}
+	f = &Figures{hosts: c.ring.Hosts}
 	for i, a := range replies {
 		f.Sent += a.Sent - c.sent[i]
 		c.sent[i] = a.Sent

@@ -13,6 +13,7 @@ import (
 type Figures struct {
 	Sent    uint64 // by all senders
 	Members []member.Measured
+	hosts   []string // that they are on; nil: all on one
 }
 
 // Speed tells how fast messages of size bytes were delivered. It returns an error if a
@@ -39,16 +40,26 @@ func (f *Figures) Speed(size int) (s result.Speed, err error) {
 	return s, nil
 }
 
+// space is a network namespace: hosts give theirs the same numbers.
+type space struct {
+	host   string
+	number uint32
+}
+
 // Drops adds up what was dropped and sent again, packets, in several phases.
 func Drops(phases ...*Figures) (d result.Drops) {
 	for _, f := range phases {
-		spaces := map[uint32]uint64{}
-		for _, m := range f.Members {
+		spaces := map[space]uint64{}
+		for i, m := range f.Members {
 			d.Dropped += m.Dropped
 			d.Retransmitted += m.Retransmitted
 			if k := m.KernelDrops; k != nil {
 				// Members of one network namespace have looked at one counter.
-				spaces[k.Namespace] = max(spaces[k.Namespace], k.Datagrams)
+				at := space{number: k.Namespace}
+				if f.hosts != nil {
+					at.host = f.hosts[i]
+				}
+				spaces[at] = max(spaces[at], k.Datagrams)
 			}
 		}
 		if len(spaces) > 0 && d.KernelDropped == nil {

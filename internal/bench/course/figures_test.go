@@ -19,4 +19,8 @@ func TestKernelDropsAreOfNamespaces(t *testing.T) {
 	if p.KernelDropped == nil || *p.KernelDropped != 16 || p.Dropped != 4 {
 		t.Errorf("%+v, want 16 and 4 dropped", p)
 	}
+	apart := &Figures{Members: []member.Measured{drops(1, 5), drops(1, 4)}, hosts: []string{"a", "b"}}
+	if p = Drops(apart); *p.KernelDropped != 9 {
+		t.Errorf("%d dropped in two hosts' namespaces, want 9", *p.KernelDropped)
+	}
 }

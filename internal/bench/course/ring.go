@@ -27,6 +27,7 @@ const heatTime = 500 * time.Millisecond
 // Ring is a fleet whose members have opened what they measure.
 type Ring struct {
 	Promises Promises // of levels that are other systems; nil: there are none
+	Hosts    []string // that the members are on, by rank, if not all on this one
 
 	fleet   *fleet.Fleet
 	members []result.Member
@@ -78,7 +79,8 @@ func (r *Ring) Next(level string, size, senders int) *Course {
 	r.rows++
 	c := &Course{
 		ring: r,
-		Spec: member.Row{Number: r.rows, Level: level, Promise: r.Promises[level], Size: size, Members: r.fleet.Len(), Senders: senders},
+		Spec: member.Row{Number: r.rows, Level: level, Promise: r.Promises[level], Size: size, Members: r.fleet.Len(), Senders: senders,
+			Timing: member.TimingOf(level, r.Hosts != nil)},
 		sent: make([]uint64, r.fleet.Len()),
 	}
 	if level == member.Raw {

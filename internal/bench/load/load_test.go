@@ -149,3 +149,20 @@ func BenchmarkFlood(b *testing.B) {
 		s.Next()
 	}
 }
+
+// TestAnEchoIsMarkedAndNothingElse: who asked finds its message again.
+func TestAnEchoIsMarkedAndNothingElse(t *testing.T) {
+	for _, size := range []int{MinSize, stampSize - 1, stampSize, 1024} {
+		b := make([]byte, size)
+		(&Stamp{Seq: 9, Due: clock.Now(), Claim: check.Claim{Of: 63, Count: 5}, Sender: 63, Row: 3, Last: true}).Put(b)
+		want, _ := read(b)
+		if IsEcho(b) {
+			t.Errorf("%d bytes: an echo before it is one", size)
+		}
+		MarkEcho(b)
+		got, ok := read(b)
+		if !ok || got != want || !IsEcho(b) {
+			t.Errorf("%d bytes: whole %v, echo %v, %+v; want %+v", size, ok, IsEcho(b), got, want)
+		}
+	}
+}

@@ -98,7 +98,7 @@ func From(b []byte) int {
 	if len(b) < stampSize {
 		return packedFrom(b)
 	}
-	return int(b[24])
+	return int(b[24] & memberMask)
 }
 
 // OfRow tells whether the stamp is of this row; a packed one cannot tell rows that

@@ -4,7 +4,7 @@ import "cohort/internal/bench/check"
 
 // A packed stamp is 16 bytes, as two words from low bits to high:
 //
-//	sequence number 38, sender 6, member claimed about 6, row 3, last 1, size - 16 4, 6 of zeros
+//	sequence number 38, sender 6, member claimed about 6, row 3, last 1, size - 16 4, echo 1, 5 of zeros
 //	count claimed 32 low bits, due 32 bits of 64 ns
 //
 // 38 bits are three hours of 25 million messages a second, and 32 bits of 64 ns
@@ -22,6 +22,7 @@ const (
 	rowAt    = ofAt + memberBits
 	lastAt   = rowAt + rowBits
 	sizeAt   = lastAt + 1
+	echoAt   = sizeAt + 4
 )
 
 const memberMask = 1<<memberBits - 1
@@ -43,7 +44,7 @@ func (s *Stamp) pack(b []byte) {
 	le.PutUint32(b[12:], uint32(s.Due>>tick))
 }
 
-func packedSize(b []byte) int   { return MinSize + int(le.Uint64(b)>>sizeAt) } // too large if a zero is none
+func packedSize(b []byte) int   { return MinSize + int(le.Uint64(b)&^(1<<echoAt)>>sizeAt) } // too large if a zero is none
 func packedSeq(b []byte) uint64 { return le.Uint64(b) & (1<<seqBits - 1) }
 func packedFrom(b []byte) int   { return int(le.Uint64(b)>>senderAt) & memberMask }
 func packedRow(b []byte) uint16 { return uint16(le.Uint64(b)>>rowAt) % packedRows }

@@ -60,6 +60,7 @@ func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMe
 	node, err := engine.Open(ctx, engine.Config{
 		Cluster: o.Cluster, Name: fmt.Sprintf("vsbench member %d", o.Index), Interface: o.Interface,
 		Expect: o.Members, Segment: o.Segment, Timeout: timeout, Transport: transport, Faults: faults(o),
+		Port: o.Port, Seeds: o.Seeds,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -127,6 +128,11 @@ func (m *engineMedium) flood(ctx context.Context, src *load.Source) error {
 		}
 	}
 	return nil
+}
+
+// Answer sends a message from inside the handler.
+func (m *engineMedium) Answer(message []byte) error {
+	return m.groups[0].Send(context.Background(), m.level, message)
 }
 
 // Losses returns what the node has counted.

@@ -22,7 +22,7 @@ import (
 type media struct {
 	engine *engineMedium
 	raw    *raw.Medium
-	plain  plain // nil where the system has none, or it is not to be multicast: raw takes its place
+	plain  plain // nil where the system has none, or it is not to be multicast or to answer: raw takes its place
 }
 
 // plain is blocking sockets.
@@ -96,7 +96,7 @@ func (m *media) For(row member.Row) (member.Medium, error) {
 	switch {
 	case row.Level != member.Raw && m.engine != nil:
 		return m.engine, nil
-	case row.Level == member.Raw && row.Idle && m.plain != nil:
+	case row.Level == member.Raw && row.Idle && m.plain != nil && row.Timing != member.RoundTrip:
 		return m.plain, nil
 	case row.Level == member.Raw && m.raw != nil:
 		return m.raw, nil

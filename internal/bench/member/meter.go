@@ -42,7 +42,12 @@ type phase struct {
 	count       uint64
 	first, last int64
 	ended       int           // senders whose last message came
-	done        chan struct{} // closed when all senders' have
+	echoes      int           // answers to own messages that came
+	wanted      int           // of them, in the phase
+	answerer    Answerer      // nil: nothing is answered
+	answer      []byte        // memory of one
+	failed      error         // of the first that could not be sent
+	done        chan struct{} // closed when all senders' have, and all answers
 
 	progress atomic.Uint64
 }
@@ -62,6 +67,10 @@ func (p *phase) deliver(from int, message []byte) {
 		p.log.Stray(check.Mangled, from, 0)
 		return
 	}
+	if load.IsEcho(message) {
+		p.echoed(message)
+		return
+	}
 	if p.count == 0 {
 		p.first = clock.Now()
 	}
@@ -69,9 +78,8 @@ func (p *phase) deliver(from int, message []byte) {
 	if p.checked {
 		p.check(from, message)
 	}
-	// A sender's delivery to itself crosses no network: it would flatter.
-	if p.hist != nil && load.From(message) != p.row.Self {
-		_ = p.hist.RecordValue(min(max(clock.Now()-load.Due(message), 1), maxLatency))
+	if p.hist != nil {
+		p.time(message)
 	}
 	if last := load.Last(message); p.count&p.mask == 0 || last {
 		p.publish(last)
@@ -98,10 +106,16 @@ func (p *phase) publish(last bool) {
 			p.past.Set(s, p.log.Count(s))
 		}
 	}
-	p.progress.Store(p.count)
+	p.progress.Store(p.count + uint64(p.echoes))
 	if last {
-		if p.ended++; p.ended == p.row.Senders {
-			close(p.done)
-		}
+		p.ended++
+		p.finish()
+	}
+}
+
+// finish tells if all has come. It is called when one more last message or answer has.
+func (p *phase) finish() {
+	if p.ended == p.row.Senders && p.echoes == p.wanted {
+		close(p.done)
 	}
 }

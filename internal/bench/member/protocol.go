@@ -68,6 +68,8 @@ type Open struct {
 	RawGroup  string   `json:"raw_group"` // address and port for raw
 	IdleGroup string   `json:"idle_group"`
 	Addresses []string `json:"addresses,omitempty"` // for peers: free TCP addresses, two for each member
+	Port      int      `json:"port,omitempty"`      // of the engine's node, which seeds name; 0: any
+	Seeds     []string `json:"seeds,omitempty"`     // where the engine's other nodes are, beside who hears multicast
 }
 
 // Opened tells what a member opened.
@@ -103,6 +105,7 @@ type Row struct {
 	Senders int    `json:"senders"` // members 0 to Senders-1 send
 	Groups  int    `json:"groups"`  // messages go to so many groups in turn; 0 is one
 	Self    int    `json:"self"`    // this member: its rank, if there is an engine
+	Timing  Timing `json:"timing"`  // "" is OneWay
 
 	Addrs []string `json:"addrs,omitempty"` // raw sends to each member here in the place of multicast: Opened.Addr, by Self
 }

@@ -25,8 +25,15 @@ const maxLine = 1 << 20
 // returns nil, also if that takes too long. An error means that a line could not be
 // understood or an answer not be written.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, open Opener) error {
+	answer, end := New(open)
+	return Converse(ctx, in, out, answer, end)
+}
+
+// New returns a member as Serve has one, for requests that come in another way: answer
+// is called for one at a time, and end last.
+func New(open Opener) (answer func(context.Context, Request) Reply, end func()) {
 	s := &session{open: open}
-	return Converse(ctx, in, out, s.answer, s.close)
+	return s.answer, s.close
 }
 
 // Converse is Serve for other requests than this package's: each line of in is a

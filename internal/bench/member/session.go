@@ -65,8 +65,7 @@ func (s *session) do(ctx context.Context, q Request) (Reply, error) {
 		err := s.begin(*q.Row)
 		return Reply{Used: used()}, err
 	case q.Op == OpPhase && q.Phase != nil && s.medium != nil:
-		s.prepare(*q.Phase)
-		return Reply{}, nil
+		return Reply{}, s.prepare(*q.Phase)
 	case q.Op == OpSend && s.phase != nil:
 		return s.send(ctx)
 	case q.Op == OpWait && s.phase != nil:
@@ -122,11 +121,19 @@ func (s *session) begin(row Row) error {
 	return nil
 }
 
-func (s *session) prepare(p Phase) {
+func (s *session) prepare(p Phase) error {
 	s.kind = p
 	s.phase = newPhase(s.row, p.Kind, s.log, s.past)
+	if s.row.Timing == RoundTrip && p.Kind != Flood {
+		a, ok := s.medium.(Answerer)
+		if !ok {
+			return fmt.Errorf("%s: its medium cannot answer: no round trips", s.row.Level)
+		}
+		s.phase.answers(a, p.Count)
+	}
 	s.losses, s.drops, s.used = s.medium.Losses(), drops(), kernel.Self()
 	s.meter.now.Store(s.phase)
+	return nil
 }
 
 func (s *session) send(ctx context.Context) (Reply, error) {
@@ -174,6 +181,9 @@ func (s *session) wait(ctx context.Context, expect []uint64) (Reply, error) {
 		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted}
 	if s.row.Level != Raw {
 		m.Breach = s.undelivered(expect)
+		if err := p.unanswered(); err != nil && m.Breach == nil {
+			return Reply{}, err
+		}
 	}
 	if p.hist != nil {
 		b, err := p.hist.Encode(histogramFormat)

@@ -111,6 +111,12 @@ func (m *Medium) Send(ctx context.Context, src *load.Source) error {
 	}
 }
 
+// Answer sends a message with those that are due. It is called inside the sink, by the loop.
+func (m *Medium) Answer(message []byte) error {
+	m.out.answers = append(m.out.answers, append([]byte(nil), message...))
+	return nil
+}
+
 // Losses returns the packets dropped by full receive buffers.
 func (m *Medium) Losses() (l member.Losses) {
 	if m.do(func() { l.Dropped = m.conn.Drops() }) != nil {
@@ -199,12 +205,15 @@ func (m *Medium) turn() error {
 
 // rest sleeps until something comes or the next message is due.
 func (m *Medium) rest() error {
-	if m.out.src == nil {
+	if !m.out.sending() {
 		return m.conn.Wait(-1)
 	}
 	if m.out.closed() {
 		m.out.giveUp(clock.Now())
 		return m.conn.Wait(stall)
+	}
+	if m.out.src == nil {
+		return nil
 	}
 	if wait := time.Duration(m.out.src.Due() - clock.Now()); wait > 0 {
 		return m.conn.Wait(wait)

@@ -44,7 +44,11 @@ func newReceiver(id uint32, sink member.Sink) receiver {
 
 func (r *receiver) begin(row member.Row) {
 	r.row, r.peers = row, make([]peer, row.Members)
-	for i := range row.Senders {
+	writers := row.Senders
+	if row.Timing == member.RoundTrip {
+		writers = row.Members // of answers
+	}
+	for i := range writers {
 		r.peers[i].part = make([]byte, 0, row.Size)
 	}
 }
@@ -58,7 +62,7 @@ func (r *receiver) receive(conn *iomulticast.Conn, out *sender) (got int, draine
 	}
 	got = r.all(trains, out)
 	drained = len(trains) < recvTrains
-	if out.others != nil || out.src != nil {
+	if out.others != nil || out.sending() {
 		trains, err = r.take(conn.RecvUnicast)
 		bytes := r.all(trains, out)
 		if out.others != nil { // what members say of how far they are makes nobody busy
@@ -100,7 +104,7 @@ func (r *receiver) packets(t *batch.Train, out *sender) {
 		switch body := b[wire.HeaderSize : wire.HeaderSize+h.Body]; {
 		case h.Kind == wire.Data:
 			r.data(int(h.Sender), t, h, body)
-		case h.Kind == wire.RowOnly && len(body) == creditSize && out.src != nil:
+		case h.Kind == wire.RowOnly && len(body) == creditSize && out.sending():
 			out.heard(int(h.Sender), binary.LittleEndian.Uint64(body))
 		}
 	}

@@ -42,10 +42,11 @@ type sender struct {
 	row     member.Row
 
 	src     *load.Source
-	rest    []byte // of a message that is packed in part
-	begun   bool   // rest is not the whole of it
-	next    uint64 // packet
-	window  uint64 // packets
+	answers [][]byte // to others' messages, before what src makes
+	rest    []byte   // of a message that is packed in part
+	begun   bool     // rest is not the whole of it
+	next    uint64   // packet
+	window  uint64   // packets
 	acked   []uint64
 	waiting int64 // since when nobody has told anything and the window is closed
 
@@ -70,7 +71,7 @@ func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
 // begin shares a receiver's buffer among the row's senders. Half of it stays free
 // for the kernel's own overhead.
 func (s *sender) begin(row member.Row, others []*batch.Addr) {
-	s.row, s.others, s.src, s.rest, s.next, s.waiting = row, others, nil, nil, 0, 0
+	s.row, s.others, s.src, s.answers, s.rest, s.next, s.waiting = row, others, nil, nil, nil, 0, 0
 	s.acked = make([]uint64, row.Members)
 	s.acked[row.Self] = uint64(clock.Never)
 	share := s.buffer / 2 / row.Senders / (s.segment + perPacket)
@@ -101,9 +102,10 @@ func (s *sender) heard(receiver int, highest uint64) {
 	}
 }
 
-// closed tells whether the window has no room for a full train.
+// closed tells whether the window has no room for a full train. Who only answers has
+// none: others pace it.
 func (s *sender) closed() bool {
-	return s.next+uint64(s.train) > slices.Min(s.acked)+s.window
+	return s.row.Self < s.row.Senders && s.next+uint64(s.train) > slices.Min(s.acked)+s.window
 }
 
 // giveUp opens a window that has been closed for too long.
@@ -119,15 +121,21 @@ func (s *sender) giveUp(now int64) {
 	}
 }
 
+// sending tells whether there is or may come something to send.
+func (s *sender) sending() bool { return s.src != nil || s.pending() }
+
+// pending tells whether there is something that is due.
+func (s *sender) pending() bool { return s.rest != nil || len(s.answers) > 0 }
+
 // finished tells whether all that the source had is sent.
 func (s *sender) finished() bool {
-	return s.src != nil && s.rest == nil && s.src.Due() == clock.Never
+	return s.src != nil && !s.pending() && s.src.Due() == clock.Never
 }
 
 // send sends what is due, as far as the window allows, and what credit has
 // prepared. It returns whether data was sent.
 func (s *sender) send(conn *iomulticast.Conn) (sent bool, err error) {
-	if s.src != nil && !s.finished() {
+	if s.sending() && !s.finished() {
 		now := clock.Now()
 		for i := 0; i < sendTrains && !s.closed(); i++ {
 			n, more := s.pack(s.memory[i], now)
@@ -203,7 +211,12 @@ func (s *sender) packet(b []byte, now int64) int {
 
 // take makes the next message, if it is due. A member has its own at once.
 func (s *sender) take(now int64) bool {
-	if s.src.Due() > now {
+	if len(s.answers) > 0 {
+		s.rest, s.begun = s.answers[0], false
+		s.answers = s.answers[1:]
+		return true
+	}
+	if s.src == nil || s.src.Due() > now {
 		return false
 	}
 	s.rest, s.begun = s.src.Next(), false

@@ -6,8 +6,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Latency is one-way times, from when a message was due to its delivery at each
-// member but its sender.
+// oneWay is what latency is of unless members read different clocks.
+const oneWay = "one way"
+
+// Latency is times from when a message was due: to its delivery at each member but its
+// sender, unless LatencyOf of what it belongs to says otherwise.
 type Latency struct {
 	P50Us       float64      `json:"p50_us"`
 	P90Us       float64      `json:"p90_us"`

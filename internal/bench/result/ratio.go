@@ -14,7 +14,7 @@ func (r *Run) ratios() {
 	}
 	for i := range r.Idle {
 		for _, raw := range r.Idle {
-			if raw.Level != "raw" || raw.SizeBytes != r.Idle[i].SizeBytes {
+			if raw.Level != "raw" || raw.SizeBytes != r.Idle[i].SizeBytes || raw.LatencyOf != r.Idle[i].LatencyOf {
 				continue
 			}
 			for k := range min(len(raw.Runs), len(r.Idle[i].Runs)) {

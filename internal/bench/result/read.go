@@ -91,5 +91,9 @@ func (r *Row) key() string {
 }
 
 func (i *Idle) key() string {
-	return fmt.Sprintf("%q, %s, idle", i.Level, Bytes(i.SizeBytes))
+	k := fmt.Sprintf("%q, %s, idle", i.Level, Bytes(i.SizeBytes))
+	if i.LatencyOf != "" && i.LatencyOf != oneWay {
+		k += ", " + i.LatencyOf
+	}
+	return k
 }

@@ -32,6 +32,7 @@ type Run struct {
 	Machine  tuning.Machine `json:"machine"`
 	Settings Settings       `json:"settings"`
 	Members  []Member       `json:"members"`
+	Hosts    []Host         `json:"hosts,omitempty"` // by rank, if the members are not all on this machine
 	Rows     []Row          `json:"rows"`
 	Idle     []Idle         `json:"idle"`
 	Noise    *noise.Noise   `json:"noise"` // while it was measured; null if the system does not tell
@@ -86,6 +87,7 @@ type Row struct {
 	Verified bool `json:"verified"`
 
 	LoadMsgsPerS float64 `json:"load_msgs_per_s"` // offered while latency was measured, all senders together
+	LatencyOf    string  `json:"latency_of"`      // a member.Timing; documents of before there were several have "", which is one way
 	Latency
 
 	RatioFbcast *float64 `json:"ratio_fbcast"` // of messages per second; null if not measured in this run
@@ -104,8 +106,9 @@ type Idle struct {
 	Level     string `json:"level"`
 	SizeBytes int    `json:"size_bytes"`
 	Verified  bool   `json:"verified"`
+	LatencyOf string `json:"latency_of"`
 	Latency
-	RatioToRaw *float64                 `json:"ratio_to_raw"` // of medians; null if raw was not measured
+	RatioToRaw *float64                 `json:"ratio_to_raw"` // of medians; null if raw was not measured, or timed in another way
 	Intervals  map[string]stat.Interval `json:"intervals"`
 	Processes  []Process                `json:"processes"`
 	Noise      *noise.Noise             `json:"noise"`

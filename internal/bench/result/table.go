@@ -26,8 +26,8 @@ func (r *Run) Table(w io.Writer) error {
 	if s.Loss > 0 {
 		how += fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
 	}
-	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency one way\n%s\n",
-		s.Members, s.Network, how, seconds(s.DurationS/2), s.ofRuns())
+	fmt.Fprintf(w, "%d members on %s%s, %s of each row at full speed and as much at the load; delivered at the slowest member; latency %s\n%s\n",
+		s.Members, s.Network, how, seconds(s.DurationS/2), r.timings(), s.ofRuns())
 	t := newTable(w, heads)
 	for i := range r.Rows {
 		if i > 0 && (r.Rows[i].SizeBytes != r.Rows[i-1].SizeBytes || r.Rows[i].Senders != r.Rows[i-1].Senders) {
@@ -51,7 +51,7 @@ func (r *Run) Table(w io.Writer) error {
 
 func (r *Run) idleTable(w io.Writer) error {
 	raw := "raw: plain blocking sockets"
-	if r.Settings.Transport == Fanout {
+	if r.Settings.Transport == Fanout || len(r.Hosts) > 0 {
 		raw = "raw: as in the rows above"
 	}
 	fmt.Fprintf(w, "\none message at a time on an idle group, %s apart; %s\n\n", seconds(r.Settings.IdlePauseS), raw)

@@ -16,15 +16,18 @@ func (p *Plan) rows(members int) (rows []result.Row, idle []result.Idle) {
 	for _, size := range p.Sizes {
 		for _, senders := range p.Senders {
 			for _, level := range p.Levels {
-				rows = append(rows, result.Row{Level: level, SizeBytes: size, Members: members, Senders: senders, Network: p.Network})
+				rows = append(rows, result.Row{Level: level, SizeBytes: size, Members: members, Senders: senders, Network: p.Network, LatencyOf: p.timing(level)})
 			}
 		}
 	}
 	for _, level := range p.Levels {
-		idle = append(idle, result.Idle{Level: level, SizeBytes: idleSize})
+		idle = append(idle, result.Idle{Level: level, SizeBytes: idleSize, LatencyOf: p.timing(level)})
 	}
 	return rows, idle
 }
+
+// timing says what latency of a level is.
+func (p *Plan) timing(level string) string { return string(member.TimingOf(level, p.Hosts != nil)) }
 
 // pass runs every row once, for the k-th time: what disturbs the machine for a while
 // then disturbs one run of many rows and not all runs of one. Levels that are compared

@@ -32,9 +32,10 @@ type Plan struct {
 	Duration time.Duration // of a row, all runs together: half of it at full speed, half at the load
 	Load     float64       // messages per second, all senders together
 	Network  string
-	MTU      int             // bytes; 0: the interface's own
-	Peers    course.Promises // of levels that are not the engine's
-	Open     member.Open     // Levels are set by the Runner
+	MTU      int                  // bytes; 0: the interface's own
+	Peers    course.Promises      // of levels that are not the engine's
+	Hosts    func() []result.Host // tells by rank where members are once they have opened; nil: on this machine
+	Open     member.Open          // Levels are set by the Runner
 }
 
 // runs returns how many there are of each row.
@@ -77,7 +78,11 @@ type Runner struct {
 
 // New returns a Runner. The members must not have been asked anything yet.
 func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
-	return &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc)}
+	r := &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc)}
+	if p.Hosts != nil {
+		r.meter = noise.NewMeter("") // this machine's noise is not the hosts'
+	}
+	return r
 }
 
 // Run measures everything and returns the rows. An error that is a *course.Breach means that a level
@@ -92,6 +97,12 @@ func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 		return nil, err
 	}
 	res.Members = r.ring.Members()
+	if r.plan.Hosts != nil {
+		res.Hosts = r.plan.Hosts()
+		for _, h := range res.Hosts {
+			r.ring.Hosts = append(r.ring.Hosts, h.Name)
+		}
+	}
 	r.ring.Promises = r.plan.Peers
 	if err := r.ring.Heat(ctx, r.plan.Levels, r.plan.Sizes, r.plan.Duration); err != nil {
 		return nil, err
@@ -119,8 +130,15 @@ func (r *Runner) settings() result.Settings {
 		Runs: p.runs(), DurationS: p.Duration.Seconds(), WarmUpS: p.WarmUp().Seconds(), LoadMsgsPerS: p.Load,
 		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Transport: p.Transport(), Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
-		LatencyCounts: "every member but the message's sender",
+		LatencyCounts: latencyCounts(p.Hosts != nil),
 	}
+}
+
+func latencyCounts(apart bool) string {
+	if apart {
+		return "the message's sender"
+	}
+	return "every member but the message's sender"
 }
 
 func (r *Runner) finished(format string, args ...any) {
