@@ -25,7 +25,44 @@ func Load(path string) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTexts(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	return &Document{name: path, text: text, doc: doc, head: result.HeadOf(doc)}, nil
+}
+
+// maxText is the longest text, in bytes, that no measurement has: tables are as wide as the longest.
+const maxText = 4096
+
+// checkTexts returns an error if a document has text that would make its table too large.
+func checkTexts(text []byte) error {
+	var doc any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	return walk("", doc)
+}
+
+func walk(name string, v any) error {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, v := range v {
+			if err := walk(name, v); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, v := range v {
+			if err := walk(name, v); err != nil {
+				return err
+			}
+		}
+	case string:
+		if len(v) > maxText && name != "histogram" {
+			return fmt.Errorf("%q has text of %s: want at most %s", name[:min(len(name), 40)], result.Bytes(len(v)), result.Bytes(maxText))
+		}
+	}
+	return nil
 }
 
 // figures returns what there is to draw.

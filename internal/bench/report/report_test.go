@@ -181,6 +181,7 @@ func TestDataAreInThePage(t *testing.T) {
 func TestHostileNumbersAreLeftOut(t *testing.T) {
 	for _, v := range []float64{0, -1, 1e308, -1e308, 5e-324, 1e15, 1e-6} {
 		run := samples(t)[0].(*result.Run)
+		run.Settings.Runs = 1 << 50
 		for i := range run.Rows {
 			row := &run.Rows[i]
 			row.MsgsPerS, row.CPUUsPerMsg, row.P50Us, row.RatioRaw = v, v, v, &v
@@ -190,6 +191,18 @@ func TestHostileNumbersAreLeftOut(t *testing.T) {
 		if _, err := Make(written(t, run)); err != nil {
 			t.Errorf("%g: %v", v, err)
 		}
+	}
+}
+
+func TestTextsAreBounded(t *testing.T) {
+	run := samples(t)[0].(*result.Run)
+	run.Rows[0].Level = strings.Repeat("x", maxText+1)
+	path := filepath.Join(t.TempDir(), "a.json")
+	if err := result.Write(path, run); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), `"level"`) {
+		t.Errorf("error %v, want one that names the level", err)
 	}
 }
 
