@@ -4,8 +4,9 @@
 // commands show latency against load, throughput by size, what more members and
 // groups cost, what the failure of a member costs the others, and what a long time
 // does; member is one member on one of several hosts, which run --join measures on one
-// of them; compare tells whether two measurements differ, doctor what to change about a
-// machine or a network, and replay runs a seed of the simulator again.
+// of them; compare tells whether two measurements differ, report draws them, doctor says
+// what to change about a machine or a network, and replay runs a seed of the simulator
+// again.
 //
 // Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a
 // level, or a property that replay checks), a target was missed and --fail-on-miss
@@ -52,6 +53,7 @@ type cli struct {
 	Soak       soakCmd                   `cmd:"" set:"command=soak" help:"Run all levels at a moderate load for long, and look for a breach, a leak or a drift."`
 	Peers      peersCmd                  `cmd:"" help:"Measure, beside levels of this engine, what one might pick instead: etcd's raft, NATS and NATS JetStream."`
 	Compare    compareCmd                `cmd:"" help:"Tell whether the results of runs differ by more than their noise."`
+	Report     reportCmd                 `cmd:"" help:"Draw results: one HTML page that needs no network, and SVG files."`
 	Doctor     doctorCmd                 `cmd:"" help:"Look at this machine, or at the path to another one, and say what to change and what it gives."`
 	Replay     replayCmd                 `cmd:"" help:"Run a seed of the simulator again, or read what nodes' flight recorders have kept, and show line by line what happened."`
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to have the shell complete commands and flags; -c prints its code. Shells: bash, zsh, fish."`

@@ -103,7 +103,7 @@ func checkPeerLevel(s string) error {
 
 // measure carries out the plan and puts its results where they belong.
 func (c *peersCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
-	return output{c.JSON, stdout, stderr}.of("peers", c.planned.Steps(), func(p progress) (result.Document, error) {
+	return output{c.JSON, stdout, stderr}.of(result.CommandPeers, c.planned.Steps(), func(p progress) (result.Document, error) {
 		program, clean, err := c.program(ctx, p)
 		if err != nil {
 			return nil, err
@@ -142,7 +142,7 @@ func (c *peersCmd) run(ctx context.Context, program string, p progress) (doc *re
 	if err != nil {
 		return nil, err
 	}
-	doc = &result.Peers{Command: "peers", Run: res}
+	doc = &result.Peers{Command: result.CommandPeers, Run: res}
 	opened := joints[0].(*fleet.Joint).Opened()
 	for i, s := range systems {
 		if peer := peerOf(s.levels[0]); peer != nil {

@@ -91,7 +91,7 @@ func (c *scaleCmd) ordered() []string {
 // where they belong.
 func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	steps := &course.Steps{All: len(c.Levels)*len(c.Members) + len(c.ordered())*len(c.Groups)}
-	return output{c.JSON, stdout, stderr}.of("scale", steps.All, func(p progress) (result.Document, error) {
+	return output{c.JSON, stdout, stderr}.of(result.CommandScale, steps.All, func(p progress) (result.Document, error) {
 		started, doc := time.Now(), &result.Scaling{}
 		steps.Observe = p.row
 		for _, n := range c.Members {
@@ -108,7 +108,7 @@ func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error 
 		if err := c.groups(ctx, doc, steps, p); err != nil {
 			return nil, err
 		}
-		doc.Head = result.NewHead("scale", started)
+		doc.Head = result.NewHead(result.CommandScale, started)
 		doc.Settings = result.ScalingSettings{Where: c.where(), Levels: c.Levels, SizeBytes: c.Size, Members: c.Members, Senders: c.Senders,
 			DurationS: c.Duration.Seconds(), LoadMsgsPerS: c.Load, Groups: c.Groups, GroupMembers: c.GroupMembers, JoinLimitS: c.JoinLimit.Seconds()}
 		return doc, nil

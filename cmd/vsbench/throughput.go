@@ -74,7 +74,7 @@ func (c *throughputCmd) measure(ctx context.Context, stdout, stderr io.Writer) e
 		p := c.plan(n)
 		steps.All += p.Steps()
 	}
-	return output{c.JSON, stdout, stderr}.of("throughput", steps.All, func(p progress) (result.Document, error) {
+	return output{c.JSON, stdout, stderr}.of(result.CommandThroughput, steps.All, func(p progress) (result.Document, error) {
 		started, doc := time.Now(), &result.Throughput{}
 		steps.Observe = p.row
 		for _, n := range c.Members {
@@ -91,7 +91,7 @@ func (c *throughputCmd) measure(ctx context.Context, stdout, stderr io.Writer) e
 			}
 		}
 		doc.Ratios()
-		doc.Head = result.NewHead("throughput", started)
+		doc.Head = result.NewHead(result.CommandThroughput, started)
 		doc.Settings = result.ThroughputSettings{Where: c.where(), Levels: c.Levels, Sizes: c.Sizes, Members: c.Members, Senders: c.Senders,
 			DurationS: c.Duration.Seconds(), WarmUpS: course.WarmUp(c.Duration).Seconds()}
 		return doc, nil

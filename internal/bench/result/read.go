@@ -3,8 +3,6 @@ package result
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 )
 
 // maxDocument bounds a document that is read, in bytes.
@@ -13,17 +11,9 @@ const maxDocument = 256 << 20
 // ReadRun reads a document that run has left, also one of before documents named their
 // command or had several runs. The error names the file and what is wrong with it.
 func ReadRun(path string) (*Run, error) {
-	f, err := os.Open(path)
+	b, err := readBounded(path)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxDocument {
-		return nil, fmt.Errorf("%s: more than %s: not a document of vsbench", path, Bytes(maxDocument))
 	}
 	r, err := parseRun(b)
 	if err != nil {
@@ -33,21 +23,11 @@ func ReadRun(path string) (*Run, error) {
 }
 
 func parseRun(b []byte) (*Run, error) {
-	// What it is comes first: other documents have other types under the same names.
-	var kind struct {
-		Schema  int               `json:"schema"`
-		Command string            `json:"command"`
-		Rows    []json.RawMessage `json:"rows"`
+	kind, err := kindOf(b)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(b, &kind); err != nil {
-		return nil, fmt.Errorf("not a document of vsbench: %w", err)
-	}
-	switch {
-	case kind.Schema == 0:
-		return nil, fmt.Errorf("not a document of vsbench: it has no schema")
-	case kind.Schema != Schema:
-		return nil, fmt.Errorf("schema %d: this vsbench reads %d", kind.Schema, Schema)
-	case kind.Command != "" && kind.Command != CommandRun:
+	if kind.Command != "" && kind.Command != CommandRun {
 		return nil, fmt.Errorf("a document of %q: want one of %q", kind.Command, CommandRun)
 	}
 	var r Run

@@ -18,8 +18,13 @@ const Schema = 1
 // The commands that leave documents, as these name them. Documents of before they
 // did have "".
 const (
-	CommandRun      = "run"
-	CommandFailover = "failover"
+	CommandRun        = "run"
+	CommandFailover   = "failover"
+	CommandThroughput = "throughput"
+	CommandLatency    = "latency"
+	CommandScale      = "scale"
+	CommandSoak       = "soak"
+	CommandPeers      = "peers"
 )
 
 // Run is the document.

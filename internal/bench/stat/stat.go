@@ -35,6 +35,10 @@ func (i Interval) Spread(median float64) float64 {
 	return max(i.Hi-median, median-i.Lo) / math.Abs(median)
 }
 
+// manyRuns is from where on more runs change nothing of what is Confident: a document may
+// claim any number.
+const manyRuns = 1000
+
 // Summary is what runs tell about a figure.
 type Summary struct {
 	N        int       // runs
@@ -67,7 +71,7 @@ func Summarize(values []float64) Summary {
 // Confident returns the confidence of the interval that Summarize gives for n values;
 // 0 if it gives none.
 func Confident(n int) float64 {
-	places := make([]float64, n)
+	places := make([]float64, min(max(n, 0), manyRuns))
 	for i := range places {
 		places[i] = float64(i)
 	}
