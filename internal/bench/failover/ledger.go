@@ -190,6 +190,7 @@ func (l *ledger) measure(q Request) (*Measured, error) {
 	}
 	m.Gap = gap
 	m.Recovered, _ = t.recovered(q.Since, end, q.Hit)
+	m.Timeline = t.timeline(q.Since, q.Hit)
 	return m, nil
 }
 

@@ -54,6 +54,8 @@ type Measured struct {
 	Gap       int64 `json:"gap"`       // longest time without a delivery between the fault and until all had the view
 	View      int64 `json:"view"`      // from the fault to the view
 	Recovered int64 `json:"recovered"` // from the fault until throughput was back; 0: not yet
+
+	Timeline []float64 `json:"timeline"` // see track.timeline
 }
 
 // Tally is what a member has sent and delivered.

@@ -84,10 +84,11 @@ func (p *Plan) measure(ctx context.Context, fault string, observe func(k int, te
 		}
 		times.Gap, times.View = append(times.Gap, t.Gap...), append(times.View, t.View...)
 		times.Recovered, times.Back = append(times.Recovered, t.Recovered...), append(times.Back, t.Back...)
+		times.Timeline = append(times.Timeline, t.Timeline...)
 		observe(k, fmt.Sprintf("%s: gap at most %.1f ms, view within %.1f ms", fault, milli(slices.Max(t.Gap)), milli(slices.Max(t.View))))
 	}
 	row = result.Fault{Fault: fault, Members: p.Members, Kills: p.Kills, Network: p.Network, TimeoutMs: milli(p.Timeout), Verified: true}
-	return row, row.Fill(times)
+	return row, row.Fill(times, milli(time.Duration(Bucket)))
 }
 
 // round does one fault under load, undoes it, and compares what all have delivered.
@@ -130,16 +131,19 @@ func (r *ring) observe(ctx context.Context, e episode) (t result.Times, err erro
 		return t, err
 	}
 	q := Request{Op: OpMeasure, Size: e.size, Since: e.at, Until: clock.Now(), Hit: e.hit.name}
+	every := recoverEvery
 	for start := time.Now(); ; {
-		if err := pause(ctx, recoverEvery); err != nil {
+		if err := pause(ctx, every); err != nil {
 			return t, err
 		}
 		replies, err := askAll(ctx, r.members, same(q))
 		if err != nil {
 			return t, err
 		}
-		if t = summarize(replies); t.Recovered != nil {
+		if t = summarize(replies); t.Recovered != nil && every == afterwards {
 			return t, nil
+		} else if t.Recovered != nil {
+			every = afterwards // once more, so that the timeline shows what came then
 		}
 		if time.Since(start) > recoverLimit {
 			return t, fmt.Errorf("throughput was not back to %v of what it was within %v", enough, recoverLimit)
@@ -156,6 +160,7 @@ func summarize(replies []Reply) (t result.Times) {
 		t.Gap = append(t.Gap, time.Duration(a.Measured.Gap))
 		t.View = append(t.View, time.Duration(a.Measured.View))
 		t.Recovered = append(t.Recovered, time.Duration(a.Measured.Recovered))
+		t.Timeline = append(t.Timeline, a.Measured.Timeline)
 	}
 	return t
 }

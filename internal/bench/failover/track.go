@@ -1,6 +1,9 @@
 package failover
 
-import "cohort/internal/bench/clock"
+import (
+	"cohort/internal/bench/clock"
+	"cohort/internal/bench/result"
+)
 
 // Bucket is the time over which throughput is counted, ns.
 const Bucket = int64(10_000_000)
@@ -58,6 +61,37 @@ func (t track) recovered(fault, gapEnd int64, hit string) (ns int64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// timelineAfter bounds the buckets of a timeline from the fault on.
+const timelineAfter = 200
+
+// timeline returns what was delivered in each bucket from result.TimelineBefore before the
+// fault to the last one that is over, of the mean of those before it. Only messages of
+// those who were not hit by the fault count.
+func (t track) timeline(fault int64, hit string) []float64 {
+	const before = result.TimelineBefore
+	first := fault - before*Bucket
+	n := 0 // buckets that are over
+	if len(t) > 0 {
+		n = int(min(max((t[len(t)-1].at-first)/Bucket, 0), before+timelineAfter))
+	}
+	shares, mean := make([]float64, n), 0.0
+	for _, a := range t {
+		if b := (a.at - first) / Bucket; a.from != hit && a.at >= first && b < int64(n) {
+			shares[b]++
+			if b < before {
+				mean += 1.0 / before
+			}
+		}
+	}
+	if mean == 0 {
+		return nil
+	}
+	for b := range shares {
+		shares[b] /= mean
+	}
+	return shares
 }
 
 // sight is a view of the group, as a handler was told of it.

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -73,6 +74,27 @@ func TestRecovered(t *testing.T) {
 		if got != c.want || ok != c.ok {
 			t.Errorf("%s: %v, %v; want %v, %v", c.name, time.Duration(got), ok, time.Duration(c.want), c.ok)
 		}
+	}
+}
+
+// TestTimeline: full before the fault, nothing in the gap, and only what the others sent.
+func TestTimeline(t *testing.T) {
+	const fault = 1000 * ms
+	got := append(steady(0, fault, 0, 0, "a", "dead"), steady(fault+20*ms, fault+41*ms, 0, 0, "a")...).timeline(fault, "dead")
+	want := []float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1}
+	if len(got) != len(want) {
+		t.Fatalf("%d buckets %v, want %d", len(got), got, len(want))
+	}
+	for b := range want {
+		if math.Abs(got[b]-want[b]) > 0.11 { // a message to this side of a border or that
+			t.Errorf("bucket %d: %v, want %v", b, got[b], want[b])
+		}
+	}
+	if got := (track{}).timeline(fault, ""); got != nil {
+		t.Errorf("nothing was delivered, and that is %v", got)
+	}
+	if got := steady(fault, fault+50*ms, 0, 0, "a").timeline(fault, ""); got != nil {
+		t.Errorf("nothing came before the fault, and that is %v", got)
 	}
 }
 

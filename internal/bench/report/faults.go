@@ -29,7 +29,30 @@ func ofFailover(r *result.Failover) []figure {
 			tail.series = add(tail.series, s.name, point{x: at, y: s.p99})
 		}
 	}
-	return []figure{f, tail}
+	return append([]figure{f, tail}, timelines(r)...)
+}
+
+// soon is how long a timeline may be to be drawn with others of kills, ms.
+const soon = 300
+
+// timelines draws what throughput did around each fault: those that are over soon, and
+// those that a timeout must find first.
+func timelines(r *result.Failover) []figure {
+	f := figure{id: "throughput-soon", title: "Throughput around a failure that is noticed at once", joined: true,
+		note: fmt.Sprintf("Delivered at the members that go on, of messages of those that were not hit, in each %g ms; the fault is at 0. Medians over all faults of a kind and members.", r.Settings.BucketMs),
+		x:    axis{label: "ms from the fault"}, y: axis{label: "of the throughput before", zero: true}}
+	late := f
+	late.id, late.title = "throughput-late", "Throughput around a failure that a timeout must find"
+	for _, row := range r.Rows {
+		to := &f
+		if n := len(row.Timeline); n > 0 && row.Timeline[n-1].AtMs > soon {
+			to = &late
+		}
+		for _, m := range row.Timeline {
+			to.series = add(to.series, row.Fault, point{x: m.AtMs, y: m.P50})
+		}
+	}
+	return []figure{f, late}
 }
 
 // ofSoak draws how latency, rates and memory went on.

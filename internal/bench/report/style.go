@@ -36,6 +36,8 @@ var looks = map[string]look{
 	"raw": {inkData, false}, "fbcast": {inkData + 1, false}, "cbcast": {inkData + 2, false}, "abcast": {inkData + 3, false},
 	"safe-fbcast": {inkData + 1, true}, "safe-cbcast": {inkData + 2, true}, "safe-abcast": {inkData + 3, true},
 	"raft": {inkData + 4, false}, "nats": {inkData + 5, false}, "jetstream": {inkData + 6, false},
+	"kill-leader": {inkData + 3, false}, "kill-member": {inkData + 4, false}, "kill-token-holder": {inkData + 1, false},
+	"silent-host": {inkData + 6, false}, "join": {inkData + 2, false}, "partition": {inkData + 5, false},
 	"gap": {inkData + 3, false}, "view": {inkData + 1, false}, "recovered": {inkData + 2, false}, "back": {inkData, false},
 }
 

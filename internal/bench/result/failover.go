@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,13 +65,50 @@ type Fault struct {
 	BackP50      float64 `json:"back_p50_ms"`
 	BackP99      float64 `json:"back_p99_ms"`
 	BackMax      float64 `json:"back_max_ms"`
+
+	Timeline []Moment `json:"timeline"` // of throughput, around the fault
 }
 
 // Times is what was measured of one kind of fault.
-type Times struct{ Gap, View, Recovered, Back []time.Duration }
+type Times struct {
+	Gap, View, Recovered, Back []time.Duration
+	Timeline                   [][]float64 // shares by bucket, the first one TimelineBefore buckets before the fault
+}
 
-// Fill summarizes the times. It returns an error if there are none.
-func (f *Fault) Fill(t Times) error {
+// TimelineBefore is how many buckets of a timeline lie before the fault.
+const TimelineBefore = 10
+
+// Moment is one bucket of time around a fault: what was delivered in it of messages of
+// those that were not hit, as a share of what that was before the fault.
+type Moment struct {
+	AtMs    float64 `json:"at_ms"` // its beginning, from the fault on
+	Samples int     `json:"samples"`
+	Min     float64 `json:"min"`
+	P50     float64 `json:"p50"`
+	Max     float64 `json:"max"`
+}
+
+// timeline puts timelines together, as far as half of them reach.
+func timeline(all [][]float64, bucketMs float64) (moments []Moment) {
+	for b := 0; ; b++ {
+		var shares []float64
+		for _, t := range all {
+			if b < len(t) {
+				shares = append(shares, t[b])
+			}
+		}
+		if len(shares) == 0 || 2*len(shares) < len(all) {
+			return moments
+		}
+		slices.Sort(shares)
+		moments = append(moments, Moment{AtMs: float64(b-TimelineBefore) * bucketMs, Samples: len(shares),
+			Min: shares[0], P50: shares[len(shares)/2], Max: shares[len(shares)-1]})
+	}
+}
+
+// Fill summarizes the times; buckets of timelines are of so many ms. It returns an error if there are none.
+func (f *Fault) Fill(t Times, bucketMs float64) error {
+	f.Timeline = timeline(t.Timeline, bucketMs)
 	f.Samples = len(t.Gap)
 	for _, s := range []struct {
 		times              []time.Duration

@@ -1,6 +1,7 @@
 package result
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,11 @@ func millis(from, to int) (list []time.Duration) {
 
 func TestFaultIsSummarized(t *testing.T) {
 	f := Fault{Fault: "kill-leader"}
-	if err := f.Fill(Times{Gap: millis(1, 100), View: millis(101, 200), Recovered: millis(10, 10), Back: millis(5, 5)}); err != nil {
+	if err := f.Fill(Times{Gap: millis(1, 100), View: millis(101, 200), Recovered: millis(10, 10), Back: millis(5, 5), Timeline: [][]float64{{1, 0.9, 0}, {1, 1.1}, {1, 1}}}, 10); err != nil {
 		t.Fatal(err)
+	}
+	if want := []Moment{{AtMs: -100, Samples: 3, Min: 1, P50: 1, Max: 1}, {AtMs: -90, Samples: 3, Min: 0.9, P50: 1, Max: 1.1}}; !slices.Equal(f.Timeline, want) {
+		t.Errorf("timeline %v, want %v: what one of three reaches alone is left out", f.Timeline, want)
 	}
 	near := func(name string, got, want float64) {
 		if got < want*0.998 || got > want*1.002 { // three digits
@@ -36,7 +40,7 @@ func TestFaultIsSummarized(t *testing.T) {
 	if f.Samples != 100 {
 		t.Errorf("%d samples, want 100", f.Samples)
 	}
-	if err := f.Fill(Times{Gap: millis(1, 2)}); err == nil || !strings.Contains(err.Error(), "kill-leader") {
+	if err := f.Fill(Times{Gap: millis(1, 2)}, 10); err == nil || !strings.Contains(err.Error(), "kill-leader") {
 		t.Errorf("views that were not measured: %v", err)
 	}
 }
