@@ -105,6 +105,6 @@ func (c *runCmd) runJoined(ctx context.Context, plan run.Plan, p progress) (res 
 	if c.MTU != 0 {
 		plan.Open.Segment = c.MTU - udpOverhead
 	}
-	plan.Hosts = there.Hosts
+	plan.Hosts, plan.Watch = there.Hosts, p.watch()
 	return run.New(plan, there.Fleet(), p.row).Run(ctx)
 }

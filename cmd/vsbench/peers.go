@@ -137,6 +137,7 @@ func (c *peersCmd) run(ctx context.Context, program string, p progress) (doc *re
 		return nil, err
 	}
 	plan := c.planned
+	plan.Watch = p.watch()
 	plan.Open = member.Open{Interface: n.iface, Cluster: "vsbench-" + rand.Text(), RawGroup: randomGroup(), IdleGroup: randomGroup()}
 	res, err := run.New(plan, f, p.row).Run(ctx)
 	if err != nil {

@@ -33,13 +33,14 @@ func withFleet(kind string, mtu, members int, stderr io.Writer, f func(*fleet.Fl
 }
 
 // withRing is withFleet for members that have opened these levels.
-func withRing(ctx context.Context, where *netFlags, members int, levels []string, stderr io.Writer, f func(*course.Ring) error) error {
-	return withFleet(where.Network, where.MTU, members, stderr, func(fl *fleet.Fleet, o member.Open) error {
+func withRing(ctx context.Context, where *netFlags, members int, levels []string, p progress, f func(*course.Ring) error) error {
+	return withFleet(where.Network, where.MTU, members, p, func(fl *fleet.Fleet, o member.Open) error {
 		where.iface, o.Levels = o.Interface, levels
 		ring, err := course.Open(ctx, fl, o)
 		if err != nil {
 			return err
 		}
+		ring.Watch = p.watch()
 		return f(ring)
 	})
 }

@@ -63,6 +63,7 @@ func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *res
 	}
 	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
 		plan.Open, plan.Open.Loss, plan.Open.Fanout = o, c.Loss, c.Transport == result.Fanout
+		plan.Watch = p.watch()
 		res, err = run.New(plan, f, p.row).Run(ctx)
 		return err
 	})

@@ -102,6 +102,9 @@ func (c *Course) Phase(ctx context.Context, p member.Phase) (f *Figures, err err
 		}
 		return nil, err
 	}
+	if c.ring.Watch != nil {
+		c.ring.Watch(f)
+	}
 	return f, nil
 }
 

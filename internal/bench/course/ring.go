@@ -24,10 +24,15 @@ const (
 // heatTime is how long each size is sent before the first row, at most.
 const heatTime = 500 * time.Millisecond
 
+// Watch hears what the members measured of each phase, warm-up included, before the
+// next one begins.
+type Watch func(*Figures)
+
 // Ring is a fleet whose members have opened what they measure.
 type Ring struct {
 	Promises Promises // of levels that are other systems; nil: there are none
 	Hosts    []string // that the members are on, by rank, if not all on this one
+	Watch    Watch    // told of each phase; nil: nobody
 
 	fleet   *fleet.Fleet
 	members []result.Member

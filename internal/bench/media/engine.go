@@ -141,5 +141,11 @@ func (m *engineMedium) Losses() member.Losses {
 	return member.Losses{Dropped: s.DroppedByKernel, Retransmitted: s.Retransmitted}
 }
 
+// Flow returns the node's token passes and its window.
+func (m *engineMedium) Flow() member.Flow {
+	s := m.node.Stats()
+	return member.Flow{TokenPasses: s.TokenPasses, WindowBytes: s.WindowBytes, WindowLimit: s.WindowLimit}
+}
+
 // Close leaves the ring.
 func (m *engineMedium) Close() error { return m.node.Close() }

@@ -28,6 +28,19 @@ type Medium interface {
 	Losses() Losses
 }
 
+// Flow is how a medium's token and window are.
+type Flow struct {
+	TokenPasses uint64 `json:"token_passes"` // that this member has learnt of
+	WindowBytes uint64 `json:"window_bytes"` // kernel memory, at a receiver, of its packets in flight
+	WindowLimit uint64 `json:"window_limit"` // how much that may be
+}
+
+// Regulated is a Medium that has a token and a window.
+type Regulated interface {
+	// Flow returns the passes since the medium was opened, and the window as it is now.
+	Flow() Flow
+}
+
 // Media is what a member opened.
 type Media interface {
 	Opened() Opened

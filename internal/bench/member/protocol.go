@@ -158,6 +158,7 @@ type Measured struct {
 	Dropped       uint64        `json:"dropped"`             // packets, by a full receive buffer
 	KernelDrops   *kernel.Drops `json:"drops,omitempty"`     // the same as UDP counts it in this network namespace; nil if it does not
 	Retransmitted uint64        `json:"retransmitted"`       // packets
+	Flow          *Flow         `json:"flow,omitempty"`      // passes in the phase, the window at the end of sending; nil: it has none
 	Histogram     string        `json:"histogram,omitempty"` // latencies in ns, HdrHistogram V2 compressed, base64
 	Breach        *check.Breach `json:"breach,omitempty"`    // messages that never came
 }

@@ -41,6 +41,9 @@ type session struct {
 	used   kernel.Usage
 	drops  *kernel.Drops
 	losses Losses
+	before *Flow
+
+	window *Flow // when the last message had been handed over; before, if it sends none
 }
 
 // answer does what a request says.
@@ -132,6 +135,8 @@ func (s *session) prepare(p Phase) error {
 		s.phase.answers(a, p.Count)
 	}
 	s.losses, s.drops, s.used = s.medium.Losses(), drops(), kernel.Self()
+	s.before = flowOf(s.medium)
+	s.window = s.before
 	s.meter.now.Store(s.phase)
 	return nil
 }
@@ -144,6 +149,7 @@ func (s *session) send(ctx context.Context) (Reply, error) {
 	if err := s.medium.Send(ctx, src); err != nil {
 		return Reply{}, fmt.Errorf("send %s: %w", s.row.Level, err)
 	}
+	s.window = flowOf(s.medium)
 	s.sent += src.Sent()
 	return Reply{Sent: s.sent}, nil
 }
@@ -178,7 +184,7 @@ func (s *session) wait(ctx context.Context, expect []uint64) (Reply, error) {
 	took := kernel.Self().Since(s.used)
 	p, now := s.phase, s.medium.Losses()
 	m := &Measured{Delivered: p.count, First: p.first, Last: p.last, Used: took, KernelDrops: dropsSince(s.drops),
-		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted}
+		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted, Flow: s.flow()}
 	if s.row.Level != Raw {
 		m.Breach = s.undelivered(expect)
 		if err := p.unanswered(); err != nil && m.Breach == nil {

@@ -35,6 +35,7 @@ type Plan struct {
 	MTU      int                  // bytes; 0: the interface's own
 	Peers    course.Promises      // of levels that are not the engine's
 	Hosts    func() []result.Host // tells by rank where members are once they have opened; nil: on this machine
+	Watch    course.Watch         // told of each phase; nil: nobody
 	Open     member.Open          // Levels are set by the Runner
 }
 
@@ -103,7 +104,7 @@ func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 			r.ring.Hosts = append(r.ring.Hosts, h.Name)
 		}
 	}
-	r.ring.Promises = r.plan.Peers
+	r.ring.Promises, r.ring.Watch = r.plan.Peers, r.plan.Watch
 	if err := r.ring.Heat(ctx, r.plan.Levels, r.plan.Sizes, r.plan.Duration); err != nil {
 		return nil, err
 	}
