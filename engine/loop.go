@@ -87,9 +87,29 @@ func (l *load) add(now int64, bytes int) {
 
 func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes }
 
-// deliverBatch bounds the messages delivered in one turn, so that a flood of
-// small ones does not keep acknowledgements back.
-const deliverBatch = 4096
+const (
+	// deliverBatch bounds the messages delivered in one turn, so that a flood of small
+	// ones does not keep acknowledgements back.
+	deliverBatch = 4096
+
+	// deliverTime is what delivering in one turn should take at the most, ns: where
+	// handlers are slow, turns are of fewer messages, or the others would take the node
+	// for dead.
+	deliverTime = int64(20e6)
+)
+
+// pace is how many messages a turn may deliver.
+type pace int
+
+// learn takes what delivering count messages took, ns.
+func (p *pace) learn(count int, took int64) {
+	switch {
+	case took > deliverTime:
+		*p = pace(max(1, int64(count)*deliverTime/(2*took)))
+	case count >= int(*p) && took < deliverTime/4:
+		*p = min(2**p, deliverBatch)
+	}
+}
 
 // turns runs the loop until the node has left its ring, or is closed otherwise.
 func (n *Node) turns() error {
@@ -106,7 +126,8 @@ func (n *Node) turns() error {
 		if err != nil {
 			return err
 		}
-		delivered := n.proc.Deliver(now, (*sink)(n), deliverBatch) + n.catchUp(deliverBatch)
+		limit := int(n.pace)
+		delivered := n.deliverSome(now, limit)
 		n.busy.add(now, received+sent)
 		if n.closing.Load() && n.ended(now) {
 			n.correspond()
@@ -116,12 +137,22 @@ func (n *Node) turns() error {
 			n.reborn(now)
 			continue
 		}
-		if delivered < deliverBatch && received < plenty {
+		if delivered < limit && received < plenty {
 			if err := n.rest(now, received+sent+delivered > 0); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// deliverSome delivers up to limit messages as they come, and as many that have been kept.
+func (n *Node) deliverSome(now int64, limit int) int {
+	begun := n.now()
+	count := n.proc.Deliver(now, (*sink)(n), limit) + n.catchUp(limit)
+	if count > 0 {
+		n.pace.learn(count, n.now()-begun)
+	}
+	return count
 }
 
 // reborn looks for a ring as a new member: the old one is out.

@@ -54,6 +54,7 @@ type Node struct {
 	message Message
 	recent  *groups.Group[*Group] // that the last message was for; nil where groups may have changed since
 	busy    load
+	pace    pace
 	letters []control.Event
 	trouble error // why a connection ended last
 	callers callers
@@ -86,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}),
+		cfg: cfg, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}), pace: deliverBatch,
 		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPoolOf(packetMemory), closeBy: membership.Never,
 	}
 	if err := n.openSockets(); err != nil {

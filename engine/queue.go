@@ -198,7 +198,8 @@ func (q *queue) run() {
 		q.call(&m, meta, payload)
 		q.ring.Next()
 		q.ring.Release()
-		if q.starved.Load() && q.starved.CompareAndSwap(true, false) {
+		// Woken for every record, the loop would put in one at a time.
+		if q.starved.Load() && q.ring.Low() && q.starved.CompareAndSwap(true, false) {
 			_ = q.node.conn.Wake() // closed: nobody waits
 		}
 	}

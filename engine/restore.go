@@ -43,18 +43,32 @@ type restoring struct {
 	done    bool           // a state is restored
 	shown   bool           // and the handler has been told of the view that it belongs to
 	head    *groups.Record // taken from the spool, refused by the handler's queue
+	lead    int            // what may yet be kept while the handler catches up; see keep
+	refused bool           // something has not been kept since
 	scratch []byte
 }
 
 // newRestoring begins in the ring's view with this key.
 func newRestoring(serial, ring uint64) *restoring {
-	return &restoring{serial: serial, filter: groups.NewFilter(ring), spool: spool.New(spoolMemory)}
+	return &restoring{serial: serial, filter: groups.NewFilter(ring), spool: spool.New(spoolMemory), lead: catchUpLead}
 }
+
+// While a handler catches up, the spool grows by at most this, and then by one byte for
+// two that are taken from it: a handler slower than the senders would else never be up
+// to date, and Join not return.
+const (
+	catchUpLead = 1 << 20
+	recordCost  = 64 // what a record counts for beside its payload, bytes
+)
 
 // keep puts a message into the spool; false if there is too much in it.
 func (r *restoring) keep(n *Node, d *core.Delivery) bool {
-	if r.spool.Bytes() > maxSpool {
+	if r.spool.Bytes() > maxSpool || r.shown && r.lead <= 0 {
+		r.refused = true
 		return false
+	}
+	if r.shown {
+		r.lead -= 2 * (recordCost + len(d.Payload))
 	}
 	r.append(groups.Record{
 		At: d.Packet, Kind: d.Kind, Level: d.Level, Pos: d.Pos, Rank: d.Sender, Sender: n.view().Members[d.Sender].ID, Payload: d.Payload,
@@ -140,6 +154,7 @@ func (r *restoring) next() *groups.Record {
 		}
 		return nil
 	}
+	r.lead = min(r.lead+recordCost+len(k.Payload), catchUpLead)
 	return &k
 }
 
@@ -221,6 +236,9 @@ func (n *Node) catchUp(limit int) (count int) {
 		k, empty := n.drain(g, limit-count)
 		count += k
 		if empty {
+			if g.restore.refused { // the next turn is to come at once
+				count = limit
+			}
 			n.upToDate(g)
 		}
 		if count >= limit {

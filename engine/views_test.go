@@ -431,6 +431,52 @@ func TestStateTransferUnderLoad(t *testing.T) {
 	}
 }
 
+// going is a sequence whose state is the number of the next message.
+type going struct{ sequence }
+
+func (h *going) Snapshot() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(binary.LittleEndian.AppendUint64(nil, uint64(h.next.Load())))), nil
+}
+
+func (h *going) Restore(r io.Reader) error {
+	var next uint64
+	if err := binary.Read(r, binary.LittleEndian, &next); err != nil {
+		return err
+	}
+	h.next.Store(int64(next))
+	return nil
+}
+
+// TestSlowJoinerCatchesUp: one whose handler is slower than the senders can be comes in
+// all the same while they send without a pause.
+func TestSlowJoinerCatchesUp(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		t.Run(fmt.Sprint("queued ", queued), func(t *testing.T) {
+			cluster := clusterOf(t)
+			g, err := open(t, cluster, "old", nil).Join(patient(t), "slow", &going{sequence{t: t}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := open(t, cluster, "new", nil)
+			sending, stop := context.WithCancel(context.Background())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for k := 0; g.Send(sending, Total, numbered(k, 8<<10)) == nil; k++ {
+				}
+			})
+			defer wg.Wait()
+			defer stop()
+			var slow Handler = &going{sequence{t: t, wait: func() { time.Sleep(100 * time.Microsecond) }}}
+			if queued {
+				slow = Queued(slow, 0)
+			}
+			if _, err := n.Join(patient(t), "slow", slow); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestDonorDies: another takes over.
 func TestDonorDies(t *testing.T) {
 	cluster := clusterOf(t)

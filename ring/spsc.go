@@ -7,7 +7,7 @@ import (
 )
 
 // SPSC is a bounded ring of records from one producer to one consumer. TryPush,
-// Append and Publish are the producer's; Peek, Next, Release, Empty and Wait are
+// Append and Publish are the producer's; Peek, Next, Release, Low, Empty and Wait are
 // the consumer's; each side calls them one at a time. Anyone may call Close.
 type SPSC struct {
 	store
@@ -118,6 +118,10 @@ func (r *SPSC) Release() {
 		r.head.Store(r.cursor)
 	}
 }
+
+// Low tells whether at most half of the ring is in use. It is the consumer's: a
+// producer that found the ring full is best woken for more room than one record's.
+func (r *SPSC) Low() bool { return r.tail.Load()-r.head.Load() <= r.size/2 }
 
 // Empty tells whether Peek would find no record.
 func (r *SPSC) Empty() bool {
