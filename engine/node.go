@@ -209,6 +209,10 @@ func (n *Node) now() int64 { return int64(time.Since(n.start)) }
 // ring it is the last one that it was in. The slice is shared: do not write to it.
 func (n *Node) View() membership.View { return n.presence.now().view }
 
+// Done returns a channel that is closed when the node has ended: after Close, or because
+// it has failed.
+func (n *Node) Done() <-chan struct{} { return n.stopped }
+
 // Rank returns this node's rank in View.
 func (n *Node) Rank() int { return n.presence.now().rank }
 

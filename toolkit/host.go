@@ -1,0 +1,234 @@
+package toolkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"cohort/engine"
+)
+
+// Host runs a Machine in a group of a node. Its methods may be called from any
+// goroutine, but not inside a handler of the node.
+type Host[M Machine] struct {
+	node    *engine.Node
+	group   *engine.Group
+	sending chan struct{} // holds one: what Do sends leaves in the order of the calls
+
+	mu      sync.Mutex
+	machine M
+	life    int           // counts the expulsions
+	left    bool          // the group has been left
+	changed chan struct{} // closed at the next event; nil if nobody waits for that
+	unsent  []outgoing    // of the machine's own, oldest first
+	err     error         // why the machine cannot go on
+}
+
+type outgoing struct {
+	level   engine.Level
+	payload []byte
+}
+
+// Join makes the node a member of the named group, with m as what it does there. Errors
+// are those of engine.Node.Join. The machine is the host's from here on.
+func Join[M Machine](ctx context.Context, node *engine.Node, name string, m M) (*Host[M], error) {
+	h := &Host[M]{node: node, machine: m, sending: make(chan struct{}, 1)}
+	g, err := node.Join(ctx, name, handler[M]{h})
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.group = g
+	h.sendUnsent(g.TrySend)
+	return h, nil
+}
+
+// Do has f use the machine, and sends what f puts out: all of it, or up to the first
+// error, which it returns. Errors are f's, those of engine.Group.Send, and the machine's
+// own trouble. What was sent is delivered at this member too, some time after.
+func (h *Host[M]) Do(ctx context.Context, f func(m M, out Out) error) error {
+	select {
+	case h.sending <- struct{}{}:
+		defer func() { <-h.sending }()
+	case <-ctx.Done():
+		return fmt.Errorf("toolkit: waiting to send: %w", context.Cause(ctx))
+	}
+	var o outbox
+	if err := h.with(func(m M) error { return f(m, &o) }); err != nil {
+		return err
+	}
+	for _, k := range o.list {
+		if err := h.group.Send(ctx, k.level, k.payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Look has f look at the machine.
+func (h *Host[M]) Look(f func(m M)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h.machine)
+}
+
+func (h *Host[M]) with(f func(m M) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.trouble(); err != nil {
+		return err
+	}
+	return f(h.machine)
+}
+
+// trouble tells why the machine does not go on.
+func (h *Host[M]) trouble() error {
+	if h.left {
+		return fmt.Errorf("toolkit: %w", engine.ErrNotMember)
+	}
+	return h.err
+}
+
+// Await waits until done says so: it is asked now and after whatever the group delivers,
+// and may look at and change the machine. Errors are done's own; those that wrap ctx's,
+// engine.ErrClosed, ErrNotMember, or ErrExpelled: the group has gone on without this
+// member meanwhile, and with a machine that has begun anew.
+func (h *Host[M]) Await(ctx context.Context, done func(m M) (bool, error)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for life := h.life; ; {
+		if h.life != life {
+			return fmt.Errorf("toolkit: %w", engine.ErrExpelled)
+		}
+		if err := h.trouble(); err != nil {
+			return err
+		}
+		if ok, err := done(h.machine); ok || err != nil {
+			return err
+		}
+		if err := h.sleep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits, with h unlocked, for the next event.
+func (h *Host[M]) sleep(ctx context.Context) error {
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	changed := h.changed
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("toolkit: %w", context.Cause(ctx))
+	case <-h.node.Done():
+		return fmt.Errorf("toolkit: %w", engine.ErrClosed)
+	}
+}
+
+// Group returns the group that the machine is in.
+func (h *Host[M]) Group() *engine.Group { return h.group }
+
+// Leave leaves the group; see engine.Group.Leave.
+func (h *Host[M]) Leave(ctx context.Context) error {
+	if err := h.group.Leave(ctx); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = true
+	h.wake()
+	return nil
+}
+
+func (h *Host[M]) wake() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// sendUnsent sends what waits to be sent. Where too few members are left, it goes on
+// waiting for a view in which it can be sent.
+func (h *Host[M]) sendUnsent(send func(engine.Level, []byte) error) {
+	for len(h.unsent) > 0 {
+		err := send(h.unsent[0].level, h.unsent[0].payload)
+		switch {
+		case errors.Is(err, engine.ErrNoQuorum), errors.Is(err, engine.ErrWouldBlock):
+			return
+		case errors.Is(err, engine.ErrExpelled), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrNotMember):
+			h.unsent = nil // it is nobody's any more
+			return
+		case err != nil:
+			h.err = fmt.Errorf("toolkit: sending for the machine in group %q: %w", h.group.Name(), err)
+		}
+		h.unsent = h.unsent[1:]
+	}
+}
+
+// event has the machine take what the group delivers.
+func (h *Host[M]) event(take func(out Out)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var o outbox
+	take(&o)
+	h.unsent = append(h.unsent, o.list...)
+	if g := h.group; g != nil { // nil: Join has not returned
+		h.sendUnsent(func(l engine.Level, p []byte) error { return g.Send(context.Background(), l, p) }) // here it does not wait
+	}
+	h.wake()
+}
+
+// outbox keeps what is sent until it can be.
+type outbox struct{ list []outgoing }
+
+func (o *outbox) Send(l engine.Level, payload []byte) {
+	o.list = append(o.list, outgoing{l, slices.Clone(payload)})
+}
+
+// handler is the machine as the engine calls it.
+type handler[M Machine] struct{ h *Host[M] }
+
+func (t handler[M]) Deliver(m *engine.Message) {
+	t.h.event(func(out Out) { t.h.machine.Deliver(Message{m.From().ID, m.Level, m.Payload}, out) })
+}
+
+func (t handler[M]) View(v engine.GroupView) {
+	h := t.h
+	h.event(func(out Out) {
+		if v.Expelled {
+			h.life++
+			h.unsent = nil
+		}
+		h.machine.View(View{v, h.self()}, out)
+	})
+}
+
+// self returns the ID of this member. It is called on the node's loop, which alone
+// changes it.
+func (h *Host[M]) self() uint64 {
+	if v, rank := h.node.View(), h.node.Rank(); rank >= 0 && rank < len(v.Members) {
+		return v.Members[rank].ID
+	}
+	return 0
+}
+
+func (t handler[M]) Snapshot() (io.ReadCloser, error) {
+	t.h.mu.Lock()
+	defer t.h.mu.Unlock()
+	return t.h.machine.Snapshot()
+}
+
+func (t handler[M]) Restore(r io.Reader) error {
+	t.h.mu.Lock()
+	defer t.h.mu.Unlock()
+	return t.h.machine.Restore(r)
+}
