@@ -265,6 +265,16 @@ func (n *Node) Close() error {
 	return n.failure
 }
 
+// Abandon closes the node without a word to the others, as a crash of the process would:
+// for tests of what a program does when a member fails. Its queued handlers are called
+// with what is in their queues, as by Close.
+func (n *Node) Abandon() error {
+	n.mu.Lock()
+	n.leaving, n.closeBy = true, n.now()
+	n.mu.Unlock()
+	return n.Close()
+}
+
 // callers is who looks for a ring and may not hear multicast, by address: what this node
 // has to say of itself is sent to them too.
 type callers struct {

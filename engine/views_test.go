@@ -38,13 +38,8 @@ func open(t testing.TB, cluster, name string, change func(c *Config)) *Node {
 	return n
 }
 
-// die ends a node as a crash would: its sockets close, and nothing is said.
-func die(n *Node) {
-	n.mu.Lock()
-	n.leaving, n.closeBy = true, n.now()
-	n.mu.Unlock()
-	_ = n.Close()
-}
+// die ends a node as a crash would.
+func die(n *Node) { _ = n.Abandon() }
 
 // byAge has the oldest come first: of two the older goes on, so a test of what blocks
 // keeps the youngest.
