@@ -63,6 +63,7 @@ const (
 	napTime    = 100_000    // how long a busy loop lets work gather; 50 µs took 7 % more CPU per message
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received
+	yieldEvery = 8_000_000  // a loop that has not slept gives way to others so often; see yield
 	fullTrain  = 64 << 10   // with so many bytes to send there is nothing to gather
 	plenty     = 512 << 10  // a turn that received so many bytes is followed by the next at once
 	maxSleep   = int64(1e9) // bounds a sleep, so that a mistake in a deadline heals
@@ -170,6 +171,7 @@ func (n *Node) reborn(now int64) {
 // so that work gathers, and else in the kernel until woken.
 func (n *Node) rest(now int64, moved bool) error {
 	n.publish()
+	n.yield(now)
 	switch {
 	case n.cfg.Spin:
 		n.mu.Unlock()
@@ -187,9 +189,23 @@ func (n *Node) rest(now int64, moved bool) error {
 	return n.sleep(min(n.proc.Deadline(), n.roster.Due(), n.carrier.due(), n.closeBy, now+maxSleep) - n.now())
 }
 
+// yield lets Go's scheduler go by from time to time. A goroutine that has not for 10 ms is
+// taken off its processor, and Go's monitor thread, that does it, then wakes some thousand
+// times a second for more to do: 3 to 5 % of a core.
+func (n *Node) yield(now int64) {
+	if now-n.yielded < yieldEvery {
+		return
+	}
+	n.yielded = now
+	n.mu.Unlock()
+	runtime.Gosched()
+	n.mu.Lock()
+}
+
 // sleep waits in the kernel for a packet, a sender or the timeout, ns.
 func (n *Node) sleep(timeout int64) error {
 	n.bell.Arm()
+	began := n.now()
 	var err error
 	if n.submits.Empty() && n.backlog.empty() || n.sending.stuck || !n.mayFetch() {
 		n.stats.loop.Wakeups++
@@ -199,6 +215,9 @@ func (n *Node) sleep(timeout int64) error {
 		n.mu.Lock()
 	}
 	n.bell.Disarm()
+	if woke := n.now(); woke-began >= yieldEvery { // its processor was taken meanwhile
+		n.yielded = woke
+	}
 	return err
 }
 
