@@ -52,26 +52,45 @@ func Open(t testing.TB, n int, timeout time.Duration) []*engine.Node {
 	return nodes
 }
 
-// Stall has a node stand still, which the others take for dead after their timeout,
-// until resume is called or the test ends.
-func Stall(t testing.TB, n *engine.Node) (resume func()) {
+// Stall has nodes stand still, which the others take for dead after their timeout, until
+// resume is called or the test ends.
+func Stall(t testing.TB, nodes ...*engine.Node) (resume func()) {
 	t.Helper()
-	stands, goes := make(chan struct{}), make(chan struct{})
+	goes := make(chan struct{})
 	resume = sync.OnceFunc(func() { close(goes) })
-	var once sync.Once
-	g, err := n.Join(Patient(t), fmt.Sprintf("stall-%x", rand.Uint64()), engine.HandlerFunc(func(*engine.Message) {
-		once.Do(func() { close(stands) })
-		<-goes
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(resume)
-	if err := g.Send(Patient(t), engine.FIFO, nil); err != nil {
-		t.Fatal(err)
+	var stand []func()
+	for _, n := range nodes {
+		stands := make(chan struct{})
+		var once sync.Once
+		g, err := n.Join(Patient(t), fmt.Sprintf("stall-%x", rand.Uint64()), engine.HandlerFunc(func(*engine.Message) {
+			once.Do(func() { close(stands) })
+			<-goes
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stand = append(stand, func() {
+			if err := g.Send(Patient(t), engine.FIFO, nil); err != nil {
+				t.Fatal(err)
+			}
+			<-stands
+		})
 	}
-	<-stands
+	for _, f := range stand {
+		f()
+	}
 	return resume
+}
+
+// Closed waits until c is closed.
+func Closed(t testing.TB, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("not within 20 s: %s", what)
+	}
 }
 
 // Patient returns a context for what should take much less than 20 s.

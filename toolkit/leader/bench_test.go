@@ -1,0 +1,37 @@
+package leader
+
+import (
+	"testing"
+	"time"
+
+	"cohort/toolkit/internal/ringtest"
+)
+
+// BenchmarkHandover is the time from a leader's Leave to the next one's term, of two
+// members in three nodes' ring who take turns.
+func BenchmarkHandover(b *testing.B) {
+	nodes := ringtest.Open(b, 3, time.Minute)[:2]
+	list := make([]*Election, len(nodes))
+	join := func(i int) {
+		e, err := Join(ringtest.Patient(b), nodes[i], "chief")
+		if err != nil {
+			b.Fatal(err)
+		}
+		list[i] = e
+	}
+	join(0)
+	for k := 0; b.Loop(); k++ {
+		b.StopTimer()
+		if _, err := list[k%2].Await(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		join(1 - k%2)
+		b.StartTimer()
+		if err := list[k%2].Leave(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := list[1-k%2].Await(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
