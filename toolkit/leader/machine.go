@@ -38,6 +38,8 @@ const (
 	tagClaim = 1
 	claimLen = 9
 	stateLen = 16
+
+	maxBorn = 1 << 63 // leaves room to count
 )
 
 var le = binary.LittleEndian
@@ -53,11 +55,12 @@ func (m *machine) Deliver(k toolkit.Message, _ toolkit.Out) {
 	if own {
 		m.claiming, m.blocked = false, false
 	}
-	if r := m.view.Rank(k.From); r < 0 || m.leader == 0 && r > 0 || m.leader != 0 && m.leader != k.From {
+	born := le.Uint64(k.Payload[1:])
+	if r := m.view.Rank(k.From); born >= maxBorn || r < 0 || m.leader == 0 && r > 0 || m.leader != 0 && m.leader != k.From {
 		return
 	}
 	m.end()
-	m.number, m.leader = max(m.number+1, le.Uint64(k.Payload[1:])), k.From
+	m.number, m.leader = max(m.number+1, born), k.From
 	if own {
 		m.term = &Term{Number: m.number, done: make(chan struct{})}
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package leader
 
 import (
@@ -8,7 +10,7 @@ import (
 )
 
 // BenchmarkHandover is the time from a leader's Leave to the next one's term, of two
-// members in three nodes' ring who take turns.
+// members in a ring of three nodes, who take turns.
 func BenchmarkHandover(b *testing.B) {
 	nodes := ringtest.Open(b, 3, time.Minute)[:2]
 	list := make([]*Election, len(nodes))
@@ -20,18 +22,20 @@ func BenchmarkHandover(b *testing.B) {
 		list[i] = e
 	}
 	join(0)
-	for k := 0; b.Loop(); k++ {
-		b.StopTimer()
+	cost := ringtest.Measure(b)
+	for k := range b.N {
 		if _, err := list[k%2].Await(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		join(1 - k%2)
-		b.StartTimer()
+		start := time.Now()
 		if err := list[k%2].Leave(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := list[1-k%2].Await(b.Context()); err != nil {
 			b.Fatal(err)
 		}
+		cost.Since(start)
 	}
+	cost.Report(b.N)
 }
