@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"cohort/engine"
 )
@@ -24,8 +25,11 @@ type Host[M Machine] struct {
 	left    bool          // the group has been left
 	changed chan struct{} // closed at the next event; nil if nobody waits for that
 	unsent  []outgoing    // of the machine's own, oldest first
+	trying  bool          // a goroutine tries again to send them
 	err     error         // why the machine cannot go on
 }
+
+const tryEvery = 10 * time.Millisecond // how often what could not be sent is
 
 type outgoing struct {
 	level   engine.Level
@@ -67,6 +71,17 @@ func (h *Host[M]) Do(ctx context.Context, f func(m M, out Out) error) error {
 		}
 	}
 	return nil
+}
+
+// Post has f use the machine, and does not wait: what f puts out is sent like what the
+// machine sends, once there are room and a quorum, unless the node is expelled before.
+func (h *Host[M]) Post(f func(m M, out Out)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.trouble() != nil {
+		return
+	}
+	h.take(func(out Out) { f(h.machine, out) }, h.group.TrySend)
 }
 
 // Look has f look at the machine.
@@ -156,13 +171,14 @@ func (h *Host[M]) wake() {
 	}
 }
 
-// sendUnsent sends what waits to be sent. Where too few members are left, it goes on
-// waiting for a view in which it can be sent.
+// sendUnsent sends what waits to be sent. Where too few members are left, or there is
+// no room, it is tried again.
 func (h *Host[M]) sendUnsent(send func(engine.Level, []byte) error) {
 	for len(h.unsent) > 0 {
 		err := send(h.unsent[0].level, h.unsent[0].payload)
 		switch {
 		case errors.Is(err, engine.ErrNoQuorum), errors.Is(err, engine.ErrWouldBlock):
+			h.tryAgain()
 			return
 		case errors.Is(err, engine.ErrExpelled), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrNotMember):
 			h.unsent = nil // it is nobody's any more
@@ -174,15 +190,35 @@ func (h *Host[M]) sendUnsent(send func(engine.Level, []byte) error) {
 	}
 }
 
+// tryAgain has a goroutine send what waits. The next event may be long in coming: a
+// ring that goes on with all its members tells its groups nothing.
+func (h *Host[M]) tryAgain() {
+	if h.trying {
+		return
+	}
+	h.trying = true
+	time.AfterFunc(tryEvery, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.trying = false
+		h.sendUnsent(h.group.TrySend)
+	})
+}
+
 // event has the machine take what the group delivers.
-func (h *Host[M]) event(take func(out Out)) {
+func (h *Host[M]) event(f func(out Out)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.take(f, func(l engine.Level, p []byte) error { return h.group.Send(context.Background(), l, p) }) // here it does not wait
+}
+
+// take has f use the machine, and sends what it puts out after what waits.
+func (h *Host[M]) take(f func(out Out), send func(engine.Level, []byte) error) {
 	var o outbox
-	take(&o)
+	f(&o)
 	h.unsent = append(h.unsent, o.list...)
-	if g := h.group; g != nil { // nil: Join has not returned
-		h.sendUnsent(func(l engine.Level, p []byte) error { return g.Send(context.Background(), l, p) }) // here it does not wait
+	if h.group != nil { // nil: Join has not returned
+		h.sendUnsent(send)
 	}
 	h.wake()
 }

@@ -64,6 +64,12 @@ func (w *World[M]) flush() {
 		s.placed = min(s.placed, cut[s.ID])
 	}
 	w.Note("flush without %v: %v", numbers(failed), cut)
+	for _, m := range w.Members() {
+		if w.Rand.IntN(8) == 0 {
+			o := m.block()
+			o.flush() // it goes on: that is sent in the next view
+		}
+	}
 	for w.drain(cut) {
 	}
 	for _, m := range w.Members() {
@@ -177,8 +183,22 @@ func (w *World[M]) settles(m *Member[M], p *packet[M]) bool {
 	return w.deliverable(m, &q)
 }
 
+// block has a member see no majority, for now or until it is expelled. There need be no
+// view of the group that ends it.
+func (m *Member[M]) block() *outbox[M] {
+	v := m.view
+	v.Joined, v.Left, v.Fresh, v.Blocked = nil, nil, false, true
+	m.w.Note("%d is blocked", m.ID)
+	o := &outbox[M]{m: m}
+	m.Machine.View(v, o)
+	return o
+}
+
 // expel has one who was taken for dead find out, and come back as another.
 func (w *World[M]) expel(m *Member[M]) {
+	if w.Rand.IntN(2) == 0 {
+		m.block() // what it sends is lost
+	}
 	v := m.view
 	v.GroupView = engine.GroupView{Group: v.Group, Num: v.Num, Expelled: true, Reason: membership.Silent}
 	w.Note("%d is expelled", m.ID)

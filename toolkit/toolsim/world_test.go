@@ -22,6 +22,7 @@ type probe struct {
 	next     uint64
 	sent     map[string]map[string]bool // by message: what its sender had delivered
 	expelled int
+	blocked  int
 }
 
 // State is what a probe gives to others.
@@ -35,9 +36,14 @@ func (p *probe) Deliver(m toolkit.Message, _ toolkit.Out) {
 	p.All = append(p.All, key)
 }
 
-func (p *probe) View(v toolkit.View, _ toolkit.Out) {
+func (p *probe) View(v toolkit.View, out toolkit.Out) {
 	if v.Expelled {
 		p.expelled++
+		return
+	}
+	if v.Blocked {
+		p.blocked++
+		p.send(engine.Total, out)
 		return
 	}
 	if v.Fresh {
@@ -75,7 +81,7 @@ var levels = []engine.Level{engine.FIFO, engine.Causal, engine.Total, engine.FIF
 
 // TestPromises: what the engine promises holds, and what it does not promise happens too.
 func TestPromises(t *testing.T) {
-	var met struct{ disorder, lost, expelled, joined int }
+	var met struct{ disorder, lost, expelled, blocked, joined int }
 	for seed := range uint64(100) {
 		sent := map[string]map[string]bool{}
 		dead := []*Member[*probe]{}
@@ -113,6 +119,7 @@ func TestPromises(t *testing.T) {
 				met.disorder++
 			}
 			met.expelled += p.expelled
+			met.blocked += p.blocked
 			met.joined += int(m.ID) / 5
 		}
 		for _, m := range dead {
@@ -122,7 +129,7 @@ func TestPromises(t *testing.T) {
 			t.Fatalf("seed %d:\n%s", seed, strings.Join(w.Trace(), "\n"))
 		}
 	}
-	if met.disorder == 0 || met.lost == 0 || met.expelled == 0 || met.joined == 0 {
+	if met.disorder == 0 || met.lost == 0 || met.expelled == 0 || met.blocked == 0 || met.joined == 0 {
 		t.Errorf("what may happen has not: %+v", met)
 	}
 	t.Logf("%+v", met)
