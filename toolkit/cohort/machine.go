@@ -195,7 +195,7 @@ func (m *machine) takeAnswer(a answer) {
 
 // assign has this member serve the request if it is its turn.
 func (m *machine) assign(k key) {
-	if m.runs[k] == nil && m.server(k) == m.view.Self {
+	if id := m.server(k); m.runs[k] == nil && id != 0 && id == m.view.Self {
 		m.runs[k] = &run{}
 		m.todo = append(m.todo, k)
 	}
