@@ -107,13 +107,14 @@ func (w *World[M]) startOrphans(failed []*Member[M]) {
 }
 
 // cut is how many packets of each sender are delivered before the next view. Of the
-// failed it is what one of the others has, if its past is not lost. Of the others it may
-// be less than they have sent: what nobody else has can follow in the next view.
+// failed it is what one of the others has, also one who has left the group and not the
+// ring, if its past is not lost. Of the others it may be less than they have sent: what
+// nobody else has can follow in the next view.
 func (w *World[M]) cut() map[uint64]int {
 	cut := map[uint64]int{}
 	for _, s := range w.all {
-		for _, m := range w.Members() {
-			if m != s {
+		for _, m := range w.all {
+			if m != s && (m.left || m.standing == in && !m.failed) {
 				cut[s.ID] = max(cut[s.ID], m.received[s.ID])
 			}
 		}

@@ -112,6 +112,9 @@ func TestPromises(t *testing.T) {
 		list := w.Members()
 		first := list[0].Machine
 		for _, m := range list {
+			if got := ids(m.View()); !slices.Equal(got, numbers(list)) {
+				t.Errorf("seed %d: %d is in a view of %v, want %v", seed, m.ID, got, numbers(list))
+			}
 			p := m.Machine
 			compare(t, seed, first, p)
 			causes(t, seed, p, sent)
