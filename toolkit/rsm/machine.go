@@ -35,6 +35,7 @@ type machine struct {
 	away  bool // expelled, and not back yet
 	mine  map[key][]*waiter
 	reads reads
+	disk  *disk // nil: memory is enough
 }
 
 // waiter is somebody who waits for what comes of a proposal.
@@ -59,11 +60,16 @@ func newMachine(app Application) (*machine, error) {
 	return m, nil
 }
 
+// ready tells whether commands can be sent.
+func (m *machine) ready() bool {
+	return !m.away && (m.disk == nil || m.disk.running && !m.disk.surplus)
+}
+
 // propose sends a command, and has w told once what comes of it: at once, if that is
 // known already.
 func (m *machine) propose(id ID, command []byte, out toolkit.Out, w *waiter) {
 	if r, ok := m.recall.find(id.key()); ok {
-		w.done(outcome{result: r.result})
+		m.tell(r.position, w, outcome{result: r.result})
 		return
 	}
 	m.mine[id.key()] = append(m.mine[id.key()], w)
@@ -83,22 +89,42 @@ func (m *machine) Deliver(k toolkit.Message, out toolkit.Out) {
 	if len(k.Payload) == 0 {
 		return
 	}
-	switch k.Payload[0] {
+	switch b := k.Payload; b[0] {
 	case tagCommand:
-		if id, command, ok := parseCommand(k.Payload); ok {
-			m.apply(id, command)
-		}
+		m.apply(b)
 	case tagBarrier:
 		var num uint64
-		if _, ok := numbers(k.Payload, &num); ok && k.From == m.self {
+		if _, ok := numbers(b, &num); ok && k.From == m.self {
 			m.reads.passed(m, num, out)
 		}
+	case tagHave:
+		m.heardHave(k.From, b, out)
+	case tagPromised:
+		m.heardPromised(k.From, b, out)
+	case tagSeed:
+		m.heardSeed(k.From, b, out)
+	case tagSynced:
+		m.heardSynced(k.From, b)
 	}
 }
 
-func (m *machine) apply(id ID, command []byte) {
+func (m *machine) apply(message []byte) {
+	id, command, ok := parseCommand(message)
+	if !ok || m.disk != nil && !m.disk.running {
+		return
+	}
+	o := m.execute(id, command)
+	m.keep(message)
+	list := m.mine[id.key()]
+	delete(m.mine, id.key())
+	for _, w := range list {
+		m.tell(m.position, w, o)
+	}
+}
+
+// execute applies a command, if it has not been.
+func (m *machine) execute(id ID, command []byte) (o outcome) {
 	m.position++
-	var o outcome
 	r, known := m.recall.find(id.key())
 	switch {
 	case known:
@@ -109,29 +135,33 @@ func (m *machine) apply(id ID, command []byte) {
 		o.result = m.app.Apply(command)
 		m.recall.add(remembered{id.key(), m.position, o.result})
 	}
-	m.finish(id.key(), o)
+	return o
 }
 
-func (m *machine) finish(k key, o outcome) {
-	list := m.mine[k]
-	delete(m.mine, k)
-	for _, w := range list {
+// tell tells w, once all up to the position is durable.
+func (m *machine) tell(position uint64, w *waiter, o outcome) {
+	m.whenDurable(position, func(err error) {
+		if err != nil {
+			o = outcome{err: err}
+		}
 		w.done(o)
-	}
+	})
 }
 
-func (m *machine) View(v toolkit.View, _ toolkit.Out) {
-	m.away = v.Expelled
+func (m *machine) View(v toolkit.View, out toolkit.Out) {
+	m.away, m.self = v.Expelled, v.Self
 	switch {
 	case v.Expelled:
 		m.abandon()
-	case v.Fresh && m.position > 0: // all who had a state have failed
+	case m.disk == nil && v.Fresh && m.position > 0: // all who had a state have failed
 		if err := m.app.Restore(bytes.NewReader(m.initial)); err != nil {
 			panic(fmt.Sprintf("rsm: the application does not take its own initial state: %v", err))
 		}
 		m.position, m.recall = 0, newRecall()
 	}
-	m.self = v.Self
+	if m.disk != nil {
+		m.diskView(v, out)
+	}
 }
 
 // abandon tells all who wait that this member's requests are void.
@@ -144,23 +174,67 @@ func (m *machine) abandon() {
 		}
 	}
 	m.reads.void(engine.ErrExpelled)
+	if m.disk != nil {
+		held := m.disk.held
+		m.disk.held = nil
+		for _, h := range held {
+			h.done(engine.ErrExpelled)
+		}
+	}
 }
 
-// Snapshot is the position, the table of results, and then the application's state.
+// Snapshot is what the members know of the disks, if there are any, and the state, if the
+// group is running.
 func (m *machine) Snapshot() (io.ReadCloser, error) {
+	if m.disk == nil {
+		return m.state()
+	}
+	head := bytes.NewReader(m.disk.appendGroup(nil))
+	if !m.disk.running {
+		return io.NopCloser(head), nil
+	}
+	state, err := m.state()
+	return reader{io.MultiReader(head, state), state}, err
+}
+
+// reader reads one thing and closes another.
+type reader struct {
+	io.Reader
+	io.Closer
+}
+
+// state is the position, the table of results, and then the application's state.
+func (m *machine) state() (io.ReadCloser, error) {
 	app, err := m.app.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	head := m.recall.append(binary.LittleEndian.AppendUint64(nil, m.position))
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(head), app), app}, nil
+	return reader{io.MultiReader(bytes.NewReader(head), app), app}, nil
+}
+
+// bytes is the state at once.
+func (m *machine) bytes() ([]byte, error) {
+	r, err := m.state()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }
 
 func (m *machine) Restore(r io.Reader) error {
 	in := bufio.NewReader(r)
+	if m.disk != nil {
+		if err := m.disk.readGroup(in); err != nil || !m.disk.running {
+			return err
+		}
+	}
+	return m.take(in)
+}
+
+// take replaces the state by what state has streamed.
+func (m *machine) take(in *bufio.Reader) error {
 	table := newRecall()
 	table.limit = m.recall.limit
 	var position uint64

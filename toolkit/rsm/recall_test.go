@@ -53,8 +53,8 @@ func FuzzRestore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	m.apply(ID{1, 1, 0}, []byte("x"))
-	m.apply(ID{1, 2, 0}, []byte("y"))
+	m.execute(ID{1, 1, 0}, []byte("x"))
+	m.execute(ID{1, 2, 0}, []byte("y"))
 	r, err := m.Snapshot()
 	if err != nil {
 		f.Fatal(err)
@@ -73,7 +73,7 @@ func FuzzRestore(f *testing.F) {
 		if k.Restore(bytes.NewReader(b)) != nil {
 			return
 		}
-		k.apply(ID{1, 1, 0}, []byte("x"))
+		k.execute(ID{1, 1, 0}, []byte("x"))
 		table := newRecall()
 		if err := table.read(bufio.NewReader(bytes.NewReader(k.recall.append(nil)))); err != nil {
 			t.Errorf("what was restored cannot be written: %v", err)

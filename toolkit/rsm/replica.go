@@ -34,6 +34,8 @@ type Replica struct {
 	client uint64
 	drawn  atomic.Uint64
 	gone   chan struct{} // closed when the group has been left
+	broken chan struct{} // closed when the storage has failed
+	reason error         // why it has; read after broken
 }
 
 // Join makes the node a member of the named group with app as its copy, in the state of
@@ -47,14 +49,15 @@ func Join(ctx context.Context, node *engine.Node, name string, app Application) 
 	return join(ctx, node, name, m)
 }
 
-func join(ctx context.Context, node *engine.Node, name string, m *machine) (*Replica, error) {
-	r := &Replica{node: node, gone: make(chan struct{})}
+func join(ctx context.Context, node *engine.Node, name string, m *machine) (r *Replica, err error) {
+	r = &Replica{node: node, gone: make(chan struct{}), broken: make(chan struct{})}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	r.client = binary.LittleEndian.Uint64(b[:])
-	var err error
-	r.host, err = toolkit.Join(ctx, node, name, m)
-	return r, err
+	if r.host, err = toolkit.Join(ctx, node, name, m); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // NewID draws an ID for ProposeAs: for a program that writes down what it is about to do.
@@ -124,7 +127,7 @@ func (r *Replica) attempt(ctx context.Context, id ID, command []byte) (o outcome
 	done := make(chan outcome, 1)
 	w := &waiter{func(o outcome) { done <- o }}
 	err := r.host.Do(ctx, func(m *machine, out toolkit.Out) error {
-		if m.away {
+		if !m.ready() {
 			return engine.ErrExpelled
 		}
 		m.propose(id, command, out, w)
@@ -142,10 +145,10 @@ func (r *Replica) attempt(ctx context.Context, id ID, command []byte) (o outcome
 	return o, true
 }
 
-// present waits until this member is one.
+// present waits until this member is one of a group that goes on.
 func (r *Replica) present(ctx context.Context) error {
 	for {
-		err := r.host.Await(ctx, func(m *machine) (bool, error) { return !m.away, nil })
+		err := r.host.Await(ctx, func(m *machine) (bool, error) { return m.ready(), nil })
 		if !errors.Is(err, engine.ErrExpelled) {
 			return err
 		}
@@ -162,6 +165,8 @@ func await[T any](ctx context.Context, r *Replica, done <-chan T) (v T, err erro
 		err = engine.ErrClosed
 	case <-r.gone:
 		err = engine.ErrNotMember
+	case <-r.broken:
+		err = r.reason
 	}
 	return v, err
 }
@@ -169,19 +174,37 @@ func await[T any](ctx context.Context, r *Replica, done <-chan T) (v T, err erro
 // Read has f look at the application, in a state that has every command whose proposer
 // had been told its result, at any member, before Read was called: reads and commands are
 // linearizable. It costs a message, which reads at the same time share. f must be quick,
-// and not keep what it has seen unless it copies. Errors wrap ctx's, engine.ErrClosed or
+// and not keep what it has seen unless it copies. It may be called again, if this node is
+// expelled meanwhile: what counts is the last time. Errors wrap ctx's, engine.ErrClosed or
 // engine.ErrNotMember, or are those of engine.Group.Send.
 func (r *Replica) Read(ctx context.Context, f func()) error {
 	for {
 		err := r.barrier(ctx)
-		switch {
-		case err == nil:
-			r.ReadLocal(f)
-			return nil
-		case !errors.Is(err, engine.ErrExpelled) && !errors.Is(err, errAgain):
-			return fmt.Errorf("rsm: read: %w", err)
+		if err == nil {
+			err = r.look(ctx, f)
+		}
+		if !errors.Is(err, engine.ErrExpelled) && !errors.Is(err, errAgain) {
+			return wrap(err)
 		}
 	}
+}
+
+func wrap(err error) error {
+	if err != nil {
+		err = fmt.Errorf("rsm: read: %w", err)
+	}
+	return err
+}
+
+// look has f look, and waits until what it has seen cannot be lost.
+func (r *Replica) look(ctx context.Context, f func()) error {
+	done := make(chan error, 1)
+	r.host.Look(func(m *machine) {
+		f()
+		m.whenDurable(m.position, func(err error) { done <- err })
+	})
+	err, stop := await(ctx, r, done)
+	return errors.Join(err, stop)
 }
 
 func (r *Replica) barrier(ctx context.Context) error {
@@ -190,7 +213,7 @@ func (r *Replica) barrier(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	err := r.host.Do(ctx, func(m *machine, out toolkit.Out) error {
-		if m.away {
+		if !m.ready() {
 			return engine.ErrExpelled
 		}
 		m.reads.add(m, out, func(err error) { done <- err })
@@ -200,10 +223,8 @@ func (r *Replica) barrier(ctx context.Context) error {
 		r.host.Look(func(m *machine) { m.reads.void(errAgain) })
 		return err
 	}
-	if err, stop := await(ctx, r, done); stop != nil || err != nil {
-		return errors.Join(err, stop)
-	}
-	return nil
+	err, stop := await(ctx, r, done)
+	return errors.Join(err, stop)
 }
 
 // ReadLocal has f look at the application as it is here: it may lack what others have

@@ -24,8 +24,12 @@ func (id ID) key() key { return key{id.Client, id.Num} }
 // The first byte of a message tells what follows: numbers of 8 bytes, little endian, as
 // the functions below have them, and then the rest.
 const (
-	tagCommand = 1 + iota // client, number, since; the command
-	tagBarrier            // number
+	tagCommand  = 1 + iota // client, number, since; the command
+	tagBarrier             // number
+	tagHave                // promise, epoch, position, alone: of a member's disk
+	tagPromised            // epoch
+	tagSeed                // epoch, whether it is the last; some of the state
+	tagSynced              // epoch, position
 )
 
 const commandHead = 1 + 3*8
