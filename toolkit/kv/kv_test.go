@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/toolkit/rsm"
+	"cohort/toolkit/rsm/durable"
 )
 
 func patient(t testing.TB) context.Context {
@@ -183,6 +185,31 @@ func TestSlowWatcher(t *testing.T) {
 	}
 	if _, err := w.Next(patient(t)); !errors.Is(err, engine.ErrNotMember) {
 		t.Errorf("%v, want ErrNotMember", err)
+	}
+}
+
+// TestDurable: a map that was closed and is joined again has what was put.
+func TestDurable(t *testing.T) {
+	dir := t.TempDir()
+	for life := range 3 {
+		storage, err := durable.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		node := openAll(t, 1, time.Second)[0]
+		m, err := Join(patient(t), node, "map", Config[string, int]{Durable: &rsm.Durability{Storage: storage, Disks: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if life > 0 {
+			if v, _, err := m.GetLatest(patient(t), "x"); v != life || err != nil {
+				t.Errorf("life %d: %d, %v", life, v, err)
+			}
+		}
+		must(m.Put(patient(t), "x", life+1))(t)
+		if err := errors.Join(node.Close(), storage.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

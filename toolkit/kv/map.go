@@ -28,10 +28,13 @@ type Map[K comparable, V any] struct {
 type Config[K comparable, V any] struct {
 	Keys   Codec[K] // equal keys must have equal encodings. Default JSON
 	Values Codec[V] // Default JSON
+
+	// Durable has the map survive that all members fail at once. Default: it does not.
+	Durable *rsm.Durability
 }
 
 // Join makes the node a member of the group of that name, which keeps the map. Errors are
-// those of engine.Node.Join.
+// those of rsm.Join and rsm.JoinDurable.
 func Join[K comparable, V any](ctx context.Context, node *engine.Node, name string, cfg Config[K, V]) (*Map[K, V], error) {
 	if cfg.Keys == nil {
 		cfg.Keys = JSON[K]{}
@@ -41,8 +44,15 @@ func Join[K comparable, V any](ctx context.Context, node *engine.Node, name stri
 	}
 	m := &Map[K, V]{node: node, store: newStore(), cfg: cfg, left: make(chan struct{})}
 	var err error
-	m.replica, err = rsm.Join(ctx, node, name, m.store)
-	return m, err
+	if cfg.Durable != nil {
+		m.replica, err = rsm.JoinDurable(ctx, node, name, m.store, *cfg.Durable)
+	} else {
+		m.replica, err = rsm.Join(ctx, node, name, m.store)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // Get returns the key's value as it is in this member's copy, and its version; a version

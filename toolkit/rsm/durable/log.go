@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"cohort/toolkit/rsm"
 
@@ -18,10 +19,13 @@ import (
 
 // Log is one member's storage: a file with a state, and a log of what has come since. A
 // saved state begins a new pair of them, and the old ones are removed. It is for one
-// goroutine at a time, and for one process: others that open it get an error.
+// process: others that open it get an error. Its methods may be called from any goroutine;
+// once it is closed they return os.ErrClosed.
 //
 // A log takes 64 MiB of disk from its beginning, and as much again for its next file.
 type Log struct {
+	mu     sync.Mutex
+	closed bool
 	dir    string
 	num    uint64 // of the pair
 	wal    *wal.WAL
@@ -105,6 +109,11 @@ func (l *Log) Stored() rsm.Stored { return l.stored }
 // Append implements rsm.Storage: one write and one fdatasync for all of them. A record's
 // term is the number of the write.
 func (l *Log) Append(records [][]byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return l.located(os.ErrClosed)
+	}
 	l.batch++
 	entries := make([]*raftpb.Entry, len(records))
 	for i, b := range records {
@@ -116,6 +125,11 @@ func (l *Log) Append(records [][]byte) error {
 
 // Promise implements rsm.Storage.
 func (l *Log) Promise(epoch uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return l.located(os.ErrClosed)
+	}
 	l.stored.Promise = epoch
 	l.batch++
 	return l.located(l.wal.Save(&raftpb.HardState{Term: new(epoch), Vote: new(l.batch)}, nil))
@@ -123,9 +137,14 @@ func (l *Log) Promise(epoch uint64) error {
 
 // Save implements rsm.Storage. Until the state is whole on the disk the pair before counts.
 func (l *Log) Save(epoch, position uint64, r io.Reader) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return l.located(os.ErrClosed)
+	}
 	l.num++
 	l.stored = rsm.Stored{Promise: max(l.stored.Promise, epoch), Epoch: epoch, Position: position}
-	if err := l.Close(); err != nil {
+	if err := l.closeLog(); err != nil {
 		return l.located(err)
 	}
 	w, err := wal.Create(nil, l.logPath(l.num), nil)
@@ -139,8 +158,15 @@ func (l *Log) Save(epoch, position uint64, r io.Reader) error {
 	return l.located(l.removeOthers())
 }
 
-// Close closes the files. The storage is not to be used any more.
+// Close closes the files, once what is being written is.
 func (l *Log) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	return l.closeLog()
+}
+
+func (l *Log) closeLog() error {
 	if l.wal == nil {
 		return nil
 	}

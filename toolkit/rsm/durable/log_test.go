@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,6 +97,10 @@ func TestOneProcess(t *testing.T) {
 	ok(t, l.Save(1, 0, strings.NewReader("")))
 	if _, err := Open(l.dir); err == nil {
 		t.Error("opened twice")
+	}
+	ok(t, l.Close())
+	if err := l.Append(records(0, 1)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("%v, want ErrClosed", err)
 	}
 }
 
