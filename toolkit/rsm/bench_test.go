@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 )
 
 // BenchmarkPropose is commands of 64 B by one of three members in one process, so many
@@ -12,7 +13,7 @@ import (
 func BenchmarkPropose(b *testing.B) {
 	for _, at := range []int{1, 16, 256, 1024} {
 		b.Run(fmt.Sprint(at), func(b *testing.B) {
-			r := joinAll(b, openAll(b, 3, engine.Config{Cluster: clusterOf(b)}))[0]
+			r := joinAll(b, openAll(b, 3, engine.Config{Cluster: testring.Cluster(b)}))[0]
 			many(b, at, func() error { _, err := r.Propose(b.Context(), make([]byte, 64)); return err })
 		})
 	}
@@ -22,7 +23,7 @@ func BenchmarkPropose(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	for _, at := range []int{1, 256} {
 		b.Run(fmt.Sprint(at), func(b *testing.B) {
-			r := joinAll(b, openAll(b, 3, engine.Config{Cluster: clusterOf(b)}))[0]
+			r := joinAll(b, openAll(b, 3, engine.Config{Cluster: testring.Cluster(b)}))[0]
 			many(b, at, func() error { return r.Read(b.Context(), func() {}) })
 		})
 	}

@@ -12,28 +12,21 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/iomulticast"
 )
-
-func patient(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // open opens a node of a cluster on lo.
 func open(t testing.TB, c engine.Config) *engine.Node {
 	t.Helper()
 	c.Interface, c.Logger = "lo", slog.New(slog.DiscardHandler)
-	n, err := engine.Open(patient(t), c)
+	n, err := engine.Open(testring.Patient(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = n.Close() }) // closed before, some of them
 	return n
 }
-
-func clusterOf(t testing.TB) string { return fmt.Sprintf("%s-%x", t.Name(), rand.Uint64()) }
 
 // openAll opens nodes that form a ring.
 func openAll(t testing.TB, count int, c engine.Config) []*engine.Node {
@@ -46,7 +39,7 @@ func openAll(t testing.TB, count int, c engine.Config) []*engine.Node {
 	}
 	wg.Wait()
 	for _, n := range nodes {
-		if err := n.AwaitMembers(patient(t), count); err != nil {
+		if err := n.AwaitMembers(testring.Patient(t), count); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +56,7 @@ func joinAll(t testing.TB, nodes []*engine.Node) (list []copied) {
 	t.Helper()
 	for _, n := range nodes {
 		c := counters{}
-		r, err := Join(patient(t), n, "counters", c)
+		r, err := Join(testring.Patient(t), n, "counters", c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +97,7 @@ func (c *crowd) add(num int, r copied) {
 		for c.end.Err() == nil {
 			in := input{fmt.Sprint("k", rand.IntN(4)), rand.IntN(2) == 0}
 			done := c.h.begin(num, in, int64(time.Since(c.start)))
-			n, err := ask(c.t, patient(c.t), r, in)
+			n, err := ask(c.t, testring.Patient(c.t), r, in)
 			if errors.Is(err, engine.ErrClosed) {
 				return
 			}
@@ -120,10 +113,10 @@ func (c *crowd) add(num int, r copied) {
 }
 
 // TestLinearizableUnderFaults: real nodes lose packets, stand still until they are
-// expelled, leave, and join; clients get the history of one machine.
+// expelled, crash, and join; clients get the history of one machine.
 func TestLinearizableUnderFaults(t *testing.T) {
 	const timeout = 250 * time.Millisecond
-	cfg := engine.Config{Cluster: clusterOf(t), Timeout: timeout, Faults: iomulticast.Faults{Loss: 0.02, Duplicate: 0.01, Seed: 7}}
+	cfg := engine.Config{Cluster: testring.Cluster(t), Timeout: timeout, Faults: iomulticast.Faults{Loss: 0.02, Duplicate: 0.01, Seed: 7}}
 	nodes := openAll(t, 4, cfg)
 	end, cancel := context.WithTimeout(context.Background(), 6*time.Second)
 	defer cancel()
@@ -133,12 +126,12 @@ func TestLinearizableUnderFaults(t *testing.T) {
 	}
 	expelled := 0
 	for i, n := range nodes[1:] { // they stand still, one after the other
-		g, err := n.Join(patient(t), fmt.Sprint("still", i), engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
+		g, err := n.Join(testring.Patient(t), fmt.Sprint("still", i), engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
 		if err != nil {
 			t.Fatal(err)
 		}
 		was := self(n)
-		if err := g.Send(patient(t), engine.FIFO, nil); err != nil {
+		if err := g.Send(testring.Patient(t), engine.FIFO, nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(4 * timeout)
@@ -146,7 +139,7 @@ func TestLinearizableUnderFaults(t *testing.T) {
 			expelled++
 		}
 	}
-	if err := nodes[0].Close(); err != nil {
+	if err := nodes[0].Abandon(); err != nil { // it crashes
 		t.Error(err)
 	}
 	c.add(4, joinAll(t, []*engine.Node{open(t, cfg)})[0])
@@ -162,13 +155,13 @@ func TestLinearizableUnderFaults(t *testing.T) {
 
 // TestReadsShareABarrier: many reads at once cost few messages.
 func TestReadsShareABarrier(t *testing.T) {
-	r := joinAll(t, openAll(t, 2, engine.Config{Cluster: clusterOf(t)}))[0]
+	r := joinAll(t, openAll(t, 2, engine.Config{Cluster: testring.Cluster(t)}))[0]
 	const readers, each = 50, 20
 	var work sync.WaitGroup
 	for range readers {
 		work.Go(func() {
 			for range each {
-				if _, err := ask(t, patient(t), r, input{key: "x"}); err != nil {
+				if _, err := ask(t, testring.Patient(t), r, input{key: "x"}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -186,10 +179,10 @@ func TestReadsShareABarrier(t *testing.T) {
 // TestAProposalIsAppliedOnce: proposed again by its ID, by whomever, it has the result
 // that it had.
 func TestAProposalIsAppliedOnce(t *testing.T) {
-	list := joinAll(t, openAll(t, 2, engine.Config{Cluster: clusterOf(t)}))
+	list := joinAll(t, openAll(t, 2, engine.Config{Cluster: testring.Cluster(t)}))
 	id := list[0].NewID()
 	for i := range 6 {
-		result, err := list[i%2].ProposeAs(patient(t), id, []byte("x"))
+		result, err := list[i%2].ProposeAs(testring.Patient(t), id, []byte("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,14 +195,14 @@ func TestAProposalIsAppliedOnce(t *testing.T) {
 // TestUnknownOutcome: whose context ends is told that the command may be applied, and
 // finds out by its ID.
 func TestUnknownOutcome(t *testing.T) {
-	nodes := openAll(t, 2, engine.Config{Cluster: clusterOf(t)})
+	nodes := openAll(t, 2, engine.Config{Cluster: testring.Cluster(t)})
 	list := joinAll(t, nodes)
 	held, release := make(chan struct{}), make(chan struct{})
-	g, err := nodes[0].Join(patient(t), "hold", engine.HandlerFunc(func(*engine.Message) { close(held); <-release }))
+	g, err := nodes[0].Join(testring.Patient(t), "hold", engine.HandlerFunc(func(*engine.Message) { close(held); <-release }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Send(patient(t), engine.FIFO, nil); err != nil {
+	if err := g.Send(testring.Patient(t), engine.FIFO, nil); err != nil {
 		t.Fatal(err)
 	}
 	<-held // and the node delivers nothing
@@ -221,7 +214,7 @@ func TestUnknownOutcome(t *testing.T) {
 	if !errors.As(err, &unknown) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("%v, want an UnknownError for the context's sake", err)
 	}
-	result, err := list[1].ProposeAs(patient(t), unknown.ID, []byte("x"))
+	result, err := list[1].ProposeAs(testring.Patient(t), unknown.ID, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,22 +224,22 @@ func TestUnknownOutcome(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	nodes := openAll(t, 2, engine.Config{Cluster: clusterOf(t)})
+	nodes := openAll(t, 2, engine.Config{Cluster: testring.Cluster(t)})
 	list := joinAll(t, nodes)
-	if _, err := list[0].Propose(patient(t), make([]byte, MaxCommand+1)); !errors.Is(err, engine.ErrTooLarge) {
+	if _, err := list[0].Propose(testring.Patient(t), make([]byte, MaxCommand+1)); !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("%v, want ErrTooLarge", err)
 	}
-	if err := list[0].Leave(patient(t)); err != nil {
+	if err := list[0].Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	var unknown *UnknownError
-	if _, err := list[0].Propose(patient(t), []byte("x")); !errors.Is(err, engine.ErrNotMember) || errors.As(err, &unknown) {
+	if _, err := list[0].Propose(testring.Patient(t), []byte("x")); !errors.Is(err, engine.ErrNotMember) || errors.As(err, &unknown) {
 		t.Errorf("%v, want ErrNotMember, and to know that it is not applied", err)
 	}
 	if err := nodes[1].Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := list[1].Read(patient(t), func() {}); !errors.Is(err, engine.ErrClosed) {
+	if err := list[1].Read(testring.Patient(t), func() {}); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("%v, want ErrClosed", err)
 	}
 }
