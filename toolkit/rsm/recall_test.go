@@ -1,0 +1,95 @@
+package rsm
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"cohort/engine"
+	"cohort/toolkit"
+)
+
+type sink struct{ sent [][]byte }
+
+func (s *sink) Send(_ engine.Level, payload []byte) { s.sent = append(s.sent, payload) }
+
+// TestForgotten: what may have been applied too long ago is refused, not applied again.
+func TestForgotten(t *testing.T) {
+	m, err := newMachine(counters{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.recall.limit = 3
+	propose := func(id ID) (o outcome) {
+		out := &sink{}
+		m.propose(id, []byte("x"), out, &waiter{func(k outcome) { o = k }})
+		for _, b := range out.sent {
+			m.Deliver(toolkit.Message{Payload: b}, out)
+		}
+		return o
+	}
+	first := ID{1, 1, 0}
+	for i := range uint64(4) {
+		if o := propose(ID{1, i + 1, i}); o.err != nil || parse(t, o.result) != int(i)+1 {
+			t.Fatalf("proposal %d: %s, %v", i+1, o.result, o.err)
+		}
+	}
+	if o := propose(first); !errors.Is(o.err, ErrForgotten) {
+		t.Errorf("%s, %v: want ErrForgotten", o.result, o.err)
+	}
+	if o := propose(ID{1, 2, 1}); o.err != nil || parse(t, o.result) != 2 {
+		t.Errorf("what is remembered is %s, %v: want 2", o.result, o.err)
+	}
+	if n := m.app.(counters)["x"]; n != 4 {
+		t.Errorf("applied %d times, want 4", n)
+	}
+}
+
+// FuzzRestore: no state makes a member panic, or take memory that was not sent.
+func FuzzRestore(f *testing.F) {
+	m, err := newMachine(counters{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	m.execute(ID{1, 1, 0}, []byte("x"))
+	m.execute(ID{1, 2, 0}, []byte("y"))
+	r, err := m.Snapshot()
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := io.ReadAll(r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:20])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k, err := newMachine(counters{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Restore(bytes.NewReader(b)) != nil {
+			return
+		}
+		k.execute(ID{1, 1, 0}, []byte("x"))
+		table := newRecall()
+		if err := table.read(bufio.NewReader(bytes.NewReader(k.recall.append(nil)))); err != nil {
+			t.Errorf("what was restored cannot be written: %v", err)
+		}
+	})
+}
+
+// FuzzDeliver: no message makes a member panic.
+func FuzzDeliver(f *testing.F) {
+	f.Add(appendCommand(nil, ID{1, 2, 3}, []byte("x")))
+	f.Add(appendNumbers(nil, tagBarrier, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := newMachine(counters{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Deliver(toolkit.Message{Payload: b}, &sink{})
+	})
+}

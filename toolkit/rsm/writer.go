@@ -1,0 +1,101 @@
+package rsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cohort/engine"
+	"cohort/toolkit"
+)
+
+// JoinDurable is Join for a group that survives that all its members fail at once. All of
+// its members must join it so. Propose waits until a majority of the disks is there for
+// the first time, and then each time until a majority of them has the command: what waits
+// meanwhile shares one write. Reads wait for what they have seen to be there.
+//
+// With more members than disks it waits for one to fail, and then says ErrDisks.
+func JoinDurable(ctx context.Context, node *engine.Node, name string, app Application, cfg Durability) (*Replica, error) {
+	m, err := newMachine(app)
+	if err != nil {
+		return nil, err
+	}
+	if m.disk, err = newDisk(cfg); err != nil {
+		return nil, err
+	}
+	if err := m.load(cfg.Storage.Stored()); err != nil {
+		return nil, err
+	}
+	r, err := join(ctx, node, name, m)
+	if err != nil {
+		return nil, err
+	}
+	go r.write(m.disk)
+	if err := r.host.Await(ctx, func(m *machine) (bool, error) { return !m.disk.surplus, nil }); err != nil {
+		_ = r.Leave(context.Background()) // nobody has it
+		return nil, fmt.Errorf("rsm: group %q, %d disks: %w: %w", name, cfg.Disks, ErrDisks, err)
+	}
+	return r, nil
+}
+
+// write does what there is to do for the storage, all that waits at a time, until the
+// node is closed, the group left, or the storage fails.
+func (r *Replica) write(d *disk) {
+	for {
+		select {
+		case <-d.wake:
+		case <-r.node.Done():
+			return
+		case <-r.gone:
+			return
+		}
+		var jobs []job
+		r.host.Look(func(*machine) { jobs, d.jobs = d.jobs, nil })
+		if err := r.store(d.cfg.Storage, jobs); err != nil {
+			r.reason = fmt.Errorf("rsm: storing: %w", err)
+			close(r.broken)
+			return
+		}
+	}
+}
+
+// store does jobs in their order, and tells the others of each step.
+func (r *Replica) store(s Storage, jobs []job) error {
+	for len(jobs) > 0 {
+		k, n, err := some(s, jobs)
+		if err != nil {
+			return err
+		}
+		jobs = jobs[n:]
+		err = r.host.Do(context.Background(), func(m *machine, out toolkit.Out) error {
+			m.wrote(k, out)
+			return nil
+		})
+		switch {
+		case errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrNotMember):
+			return nil
+		case err != nil && !errors.Is(err, engine.ErrNoQuorum) && !errors.Is(err, engine.ErrExpelled):
+			return err // else it is told in the next view
+		}
+	}
+	return nil
+}
+
+// some does the first job, and those that can share its write: n in all, of which it
+// returns the last.
+func some(s Storage, jobs []job) (k job, n int, err error) {
+	switch k = jobs[0]; {
+	case k.promise > 0:
+		return k, 1, s.Promise(k.promise)
+	case k.state != nil:
+		err = s.Save(k.epoch, k.position, k.state)
+		return k, 1, errors.Join(err, k.state.Close())
+	}
+	var records [][]byte
+	for n < len(jobs) && jobs[n].record != nil {
+		records = append(records, jobs[n].record)
+		k = jobs[n]
+		n++
+	}
+	return k, n, s.Append(records)
+}
