@@ -111,10 +111,11 @@ func TestLate(t *testing.T) {
 	nodes := open(t, 3)
 	b := joinAll(t, nodes[:2], Config{History: 10, Groups: 4})
 	joinAll(t, nodes[2:], Config{History: 10, Groups: 4, Keep: true})
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for k := 0; b[0].Publish(ctx, fmt.Sprint("md.", k%2), engine.Total, fmt.Append(nil, k/2)) == nil; k++ {
+		for k := 0; ctx.Err() == nil; k++ {
+			publish(t, b[0], fmt.Sprint("md.", k%2), engine.Total, fmt.Sprint(k/2))
 		}
 	})
 	time.Sleep(20 * time.Millisecond)
