@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 )
 
 // compute keeps a processor busy for some microseconds.
@@ -33,7 +34,7 @@ func BenchmarkPool(b *testing.B) {
 		b.Run(w.name+"/queued", func(b *testing.B) {
 			var done atomic.Int64
 			h := engine.HandlerFunc(func(*engine.Message) { w.do(); done.Add(1) })
-			g, err := open(b, clusterOf(b)).Join(patient(b), "pool", engine.Queued(h, ringBytes))
+			g, err := testring.Add(b, testring.Cluster(b), "node").Join(testring.Patient(b), "pool", engine.Queued(h, ringBytes))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 )
 
 func number(k uint64) []byte { return binary.LittleEndian.AppendUint64(nil, k) }
@@ -56,7 +57,7 @@ func TestEnterInOrder(t *testing.T) {
 	for k := range uint64(many) {
 		send(t, g, number(k))
 	}
-	eventually(t, "all", func() bool { return done.Load() == many })
+	testring.Eventually(t, "all", func() bool { return done.Load() == many })
 	if len(order) != many-(many+6)/7 || !slices.IsSorted(order) {
 		t.Errorf("%d entered, sorted: %v", len(order), slices.IsSorted(order))
 	}
@@ -88,7 +89,7 @@ func TestKeysInOrder(t *testing.T) {
 	for k := range uint64(many) {
 		send(t, g, number(k))
 	}
-	eventually(t, "all", func() bool { return done.Load() == many })
+	testring.Eventually(t, "all", func() bool { return done.Load() == many })
 	if len(order) != many || !slices.IsSorted(order) || most.Load() < 2 {
 		t.Errorf("%d entered, sorted: %v; %d at a time", len(order), slices.IsSorted(order), most.Load())
 	}
@@ -114,7 +115,7 @@ func TestPanicsPass(t *testing.T) {
 	for range 12 {
 		send(t, g, nil)
 	}
-	eventually(t, "all", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.sched.base == 13 && p.workers == 0 })
+	testring.Eventually(t, "all", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.sched.base == 13 && p.workers == 0 })
 	if !slices.Equal(order, []uint64{3, 7, 11}) {
 		t.Errorf("%v", order)
 	}
@@ -187,7 +188,7 @@ func (o *ordered) alone(what string) {
 // TestViewsAndState: views have their place among the messages, and one who joins has
 // the state of its first view.
 func TestViewsAndState(t *testing.T) {
-	cluster := clusterOf(t)
+	cluster := testring.Cluster(t)
 	var seen [2]*ordered
 	var groups [2]*engine.Group
 	start := func(i int) {
@@ -196,7 +197,7 @@ func TestViewsAndState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if groups[i], err = open(t, cluster).Join(patient(t), "g", p.Handler()); err != nil {
+		if groups[i], err = testring.Add(t, cluster, "node").Join(testring.Patient(t), "g", p.Handler()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +216,7 @@ func TestViewsAndState(t *testing.T) {
 	stop()
 	wg.Wait()
 	for _, o := range seen {
-		eventually(t, "all", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.count == sent })
+		testring.Eventually(t, "all", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.count == sent })
 	}
 	if a, b := seen[0].lines[1], seen[1].lines[0]; a != b {
 		t.Errorf("one has the %s, the other the %s", a, b)
@@ -248,7 +249,7 @@ func TestFullPoolWaits(t *testing.T) {
 		}
 		p.mu.Unlock()
 		open()
-		eventually(t, "all", func() bool { return done.Load() == sent })
+		testring.Eventually(t, "all", func() bool { return done.Load() == sent })
 		p.Wait()
 	}
 }
@@ -266,7 +267,7 @@ func TestRetain(t *testing.T) {
 	for k := range uint64(many) {
 		send(t, g, append(number(k), make([]byte, k)...))
 	}
-	eventually(t, "all", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.sched.base == many+1 })
+	testring.Eventually(t, "all", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.sched.base == many+1 })
 	p.Wait()
 	for k := uint64(0); k < many; k += 2 {
 		if !bytes.Equal(kept[k], append(number(k), make([]byte, k)...)) {
@@ -284,7 +285,7 @@ func TestReply(t *testing.T) {
 			t.Error(err)
 		}
 	}))
-	replies, err := g.Ask(patient(t), engine.Total, []byte("well"), engine.One)
+	replies, err := g.Ask(testring.Patient(t), engine.Total, []byte("well"), engine.One)
 	if err != nil || string(replies[0].Payload) != "well!" {
 		t.Errorf("%v, %v", replies, err)
 	}
@@ -318,7 +319,7 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 			}
 		}
 		total += int64(n)
-		eventually(t, "all", func() bool { return done.Load() == total })
+		testring.Eventually(t, "all", func() bool { return done.Load() == total })
 	}
 	const many = 100_000
 	run(many / 2)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 )
 
 // BenchmarkMatch is what a message costs a subscriber in its group before it is in a
@@ -68,12 +69,12 @@ func BenchmarkQueue(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	for _, c := range []struct{ name, pattern string }{{"all", "md.>"}, {"tenth", "md.3.*"}, {"publisher", ""}} {
 		b.Run(c.name, func(b *testing.B) {
-			brokers := joinAll(b, open(b, 2), Config{})
+			brokers := joinAll(b, testring.Open(b, 2), Config{})
 			var got atomic.Int64
 			count := func(*Message) { got.Add(1) }
 			if c.pattern == "" {
 				publish(b, brokers[1], "md.0.0", engine.FIFO, "")
-			} else if _, err := brokers[1].Subscribe(patient(b), c.pattern, Options{}, count); err != nil {
+			} else if _, err := brokers[1].Subscribe(testring.Patient(b), c.pattern, Options{}, count); err != nil {
 				b.Fatal(err)
 			}
 			var topics []string
@@ -92,7 +93,7 @@ func BenchmarkPublish(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			eventually(b, "delivery", func() bool { return got.Load() == want })
+			testring.Eventually(b, "delivery", func() bool { return got.Load() == want })
 		})
 	}
 }

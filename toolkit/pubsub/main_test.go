@@ -1,15 +1,12 @@
 package pubsub
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 
 	"go.uber.org/goleak"
 )
@@ -17,64 +14,10 @@ import (
 // TestMain fails the package if a goroutine outlives its node.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
-
-func patient(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
-
-// open opens n nodes on lo that form a ring of their own.
-func open(t testing.TB, n int) []*engine.Node {
-	t.Helper()
-	nodes := make([]*engine.Node, n)
-	errs := make([]error, n)
-	cluster := fmt.Sprintf("%s-%x", t.Name(), rand.Uint64())
-	ctx := patient(t)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			nodes[i], errs[i] = engine.Open(ctx, engine.Config{
-				Cluster: cluster, Name: fmt.Sprint("node", i), Interface: "lo", Expect: n, Timeout: time.Minute,
-				Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-			})
-			if errs[i] == nil {
-				errs[i] = nodes[i].AwaitMembers(ctx, n)
-			}
-		})
-	}
-	wg.Wait()
-	t.Cleanup(func() {
-		var wg sync.WaitGroup
-		for _, n := range nodes {
-			if n != nil {
-				wg.Go(func() { _ = n.Close() }) // a test that cares closes it itself
-			}
-		}
-		wg.Wait()
-	})
-	for _, err := range errs {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return nodes
-}
-
 func joinAll(t testing.TB, nodes []*engine.Node, c Config) (list []*Broker) {
 	t.Helper()
 	for _, n := range nodes {
-		b, err := Join(patient(t), n, c)
+		b, err := Join(testring.Patient(t), n, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +55,7 @@ func (l *list) now() []string {
 func subscribe(t testing.TB, b *Broker, pattern string, o Options) (*Sub, *list) {
 	t.Helper()
 	l := &list{}
-	s, err := b.Subscribe(patient(t), pattern, o, l.add)
+	s, err := b.Subscribe(testring.Patient(t), pattern, o, l.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +64,7 @@ func subscribe(t testing.TB, b *Broker, pattern string, o Options) (*Sub, *list)
 
 func publish(t testing.TB, b *Broker, topic string, l engine.Level, text string) {
 	t.Helper()
-	if err := b.Publish(patient(t), topic, l, []byte(text)); err != nil {
+	if err := b.Publish(testring.Patient(t), topic, l, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }

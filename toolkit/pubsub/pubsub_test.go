@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 )
 
 func TestSubscriptions(t *testing.T) {
-	b := joinAll(t, open(t, 3), Config{Groups: 4})
+	b := joinAll(t, testring.Open(t, 3), Config{Groups: 4})
 	_, exact := subscribe(t, b[0], "md.eu.sap", Options{})
 	_, star := subscribe(t, b[1], "md.*.sap", Options{})
 	_, rest := subscribe(t, b[1], "md.>", Options{})
@@ -34,7 +35,7 @@ func TestSubscriptions(t *testing.T) {
 		{"md.>", rest, []string{"md.eu.sap=0", "md.us.sap=1", "md.eu.bmw=2"}},
 		{">", all, []string{"md.eu.bmw=2", "md.eu.sap=0", "md.us.sap=1", "other=3"}},
 	} {
-		eventually(t, c.name, func() bool { return len(c.l.now()) == len(c.want) })
+		testring.Eventually(t, c.name, func() bool { return len(c.l.now()) == len(c.want) })
 		got := c.l.now()
 		if c.name == ">" { // there is no order among groups
 			slices.Sort(got)
@@ -47,7 +48,7 @@ func TestSubscriptions(t *testing.T) {
 
 // TestRoles: a process is in the groups that it needs, as what it needs, and no longer.
 func TestRoles(t *testing.T) {
-	b := joinAll(t, open(t, 2), Config{Groups: 8})
+	b := joinAll(t, testring.Open(t, 2), Config{Groups: 8})
 	roles := func(b *Broker) (count [3]int) {
 		for _, g := range b.groups {
 			count[g.role]++
@@ -63,25 +64,25 @@ func TestRoles(t *testing.T) {
 		t.Errorf("once it has subscribed, in %v", got)
 	}
 	publish(t, b[1], "a.b", engine.FIFO, "x")
-	eventually(t, "x", func() bool { return len(l.now()) == 1 })
-	if err := s.Close(patient(t)); err != nil {
+	testring.Eventually(t, "x", func() bool { return len(l.now()) == 1 })
+	if err := s.Close(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	<-s.Done()
 	if got := roles(b[0]); got != [3]int{8, 0, 0} {
 		t.Errorf("after its end, in %v", got)
 	}
-	if err := b[0].Leave(patient(t)); err != nil {
+	if err := b[0].Leave(testring.Patient(t)); err != nil {
 		t.Error(err)
 	}
-	if err := b[0].Publish(patient(t), "a.b", engine.FIFO, nil); !errors.Is(err, engine.ErrNotMember) {
+	if err := b[0].Publish(testring.Patient(t), "a.b", engine.FIFO, nil); !errors.Is(err, engine.ErrNotMember) {
 		t.Error(err)
 	}
 }
 
 // TestOrderAcrossRoles: one who subscribes while it publishes loses and reorders nothing.
 func TestOrderAcrossRoles(t *testing.T) {
-	b := joinAll(t, open(t, 2), Config{})
+	b := joinAll(t, testring.Open(t, 2), Config{})
 	_, l := subscribe(t, b[1], "a", Options{})
 	const many = 2000
 	var wg sync.WaitGroup
@@ -92,12 +93,12 @@ func TestOrderAcrossRoles(t *testing.T) {
 	})
 	for range 5 {
 		s, _ := subscribe(t, b[0], "a", Options{})
-		if err := s.Close(patient(t)); err != nil {
+		if err := s.Close(testring.Patient(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wg.Wait()
-	eventually(t, "all", func() bool { return len(l.now()) >= many })
+	testring.Eventually(t, "all", func() bool { return len(l.now()) >= many })
 	for k, s := range l.now() {
 		if s != fmt.Sprint("a=", k) {
 			t.Fatalf("message %d is %s", k, s)
@@ -108,7 +109,7 @@ func TestOrderAcrossRoles(t *testing.T) {
 // TestLate: one who subscribes late gets the last messages, and what follows, without
 // gap or duplicate, though they are being published; from one who has joined for that.
 func TestLate(t *testing.T) {
-	nodes := open(t, 3)
+	nodes := testring.Open(t, 3)
 	b := joinAll(t, nodes[:2], Config{History: 10, Groups: 4})
 	joinAll(t, nodes[2:], Config{History: 10, Groups: 4, Keep: true})
 	ctx, stop := context.WithCancel(t.Context())
@@ -121,8 +122,8 @@ func TestLate(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	for range 5 {
 		s, l := subscribe(t, b[1], "md.*", Options{Last: 3})
-		eventually(t, "much", func() bool { return len(l.now()) > 200 })
-		if err := s.Close(patient(t)); err != nil {
+		testring.Eventually(t, "much", func() bool { return len(l.now()) > 200 })
+		if err := s.Close(testring.Patient(t)); err != nil {
 			t.Fatal(err)
 		}
 		<-s.Done()
@@ -156,36 +157,36 @@ func judgeLate(t *testing.T, got []string) {
 
 // TestLevels: what a rule declares is held to.
 func TestLevels(t *testing.T) {
-	b := joinAll(t, open(t, 1), Config{Rules: []Rule{{"orders.>", engine.Total.Safe()}}})[0]
+	b := joinAll(t, testring.Open(t, 1), Config{Rules: []Rule{{"orders.>", engine.Total.Safe()}}})[0]
 	_, l := subscribe(t, b, ">", Options{})
-	err := b.Publish(patient(t), "orders.1", engine.FIFO, nil)
+	err := b.Publish(testring.Patient(t), "orders.1", engine.FIFO, nil)
 	if !errors.Is(err, engine.ErrLevel) || !strings.Contains(err.Error(), "want safe-abcast") {
 		t.Errorf("%v", err)
 	}
 	publish(t, b, "orders.1", engine.Total.Safe(), "x")
-	eventually(t, "x", func() bool { return slices.Equal(l.now(), []string{"orders.1=x"}) })
+	testring.Eventually(t, "x", func() bool { return slices.Equal(l.now(), []string{"orders.1=x"}) })
 }
 
 func TestBadConfig(t *testing.T) {
-	n := open(t, 1)[0]
+	n := testring.Open(t, 1)[0]
 	for _, c := range []Config{
 		{Groups: -1}, {Groups: maxGroups + 1}, {Prefix: -1}, {History: -1}, {HistoryBytes: -1}, {Name: strings.Repeat("x", 65)},
 		{Rules: []Rule{{"a.", engine.FIFO}}}, {Rules: []Rule{{"a", 77}}},
 	} {
-		if _, err := Join(patient(t), n, c); !errors.Is(err, engine.ErrConfig) && !errors.Is(err, engine.ErrLevel) {
+		if _, err := Join(testring.Patient(t), n, c); !errors.Is(err, engine.ErrConfig) && !errors.Is(err, engine.ErrLevel) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
 	b := joinAll(t, []*engine.Node{n}, Config{History: 1})[0]
 	for _, o := range []Options{{Last: 2}, {Last: -1}, {Queue: -1}, {Policy: 3}, {Policy: -1}} {
-		if _, err := b.Subscribe(patient(t), "a", o, func(*Message) {}); !errors.Is(err, engine.ErrConfig) {
+		if _, err := b.Subscribe(testring.Patient(t), "a", o, func(*Message) {}); !errors.Is(err, engine.ErrConfig) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
-	if _, err := b.Subscribe(patient(t), "a..b", Options{}, func(*Message) {}); !errors.Is(err, engine.ErrConfig) {
+	if _, err := b.Subscribe(testring.Patient(t), "a..b", Options{}, func(*Message) {}); !errors.Is(err, engine.ErrConfig) {
 		t.Error(err)
 	}
-	if err := b.Publish(patient(t), "a.*", engine.FIFO, nil); !errors.Is(err, engine.ErrConfig) {
+	if err := b.Publish(testring.Patient(t), "a.*", engine.FIFO, nil); !errors.Is(err, engine.ErrConfig) {
 		t.Error(err)
 	}
 }
@@ -193,11 +194,11 @@ func TestBadConfig(t *testing.T) {
 // TestBlockReachesThePublisher: a subscription that blocks makes publishers wait, and
 // loses nothing.
 func TestBlockReachesThePublisher(t *testing.T) {
-	b := joinAll(t, open(t, 2), Config{})
+	b := joinAll(t, testring.Open(t, 2), Config{})
 	l := &list{gate: make(chan struct{})}
 	open := sync.OnceFunc(func() { close(l.gate) })
 	t.Cleanup(open) // a failed test must not hang in Close
-	if _, err := b[1].Subscribe(patient(t), "a", Options{Queue: 10}, l.add); err != nil {
+	if _, err := b[1].Subscribe(testring.Patient(t), "a", Options{Queue: 10}, l.add); err != nil {
 		t.Fatal(err)
 	}
 	payload := strings.Repeat("x", 64<<10)
@@ -215,12 +216,12 @@ func TestBlockReachesThePublisher(t *testing.T) {
 	}
 	t.Logf("waited after %d MiB", sent*64>>10)
 	open()
-	eventually(t, "all", func() bool { return len(l.now()) == sent })
+	testring.Eventually(t, "all", func() bool { return len(l.now()) == sent })
 }
 
 // TestNodeEnds: subscriptions end with their node, and those of others go on.
 func TestNodeEnds(t *testing.T) {
-	nodes := open(t, 3)
+	nodes := testring.Open(t, 3)
 	b := joinAll(t, nodes, Config{})
 	s, _ := subscribe(t, b[0], "a", Options{})
 	_, l := subscribe(t, b[1], "a", Options{})
@@ -229,9 +230,30 @@ func TestNodeEnds(t *testing.T) {
 	}
 	<-s.Done()
 	publish(t, b[2], "a", engine.Total, "x")
-	eventually(t, "x", func() bool { return len(l.now()) == 1 })
-	if err := b[0].Publish(patient(t), "a", engine.Total, nil); !errors.Is(err, engine.ErrClosed) {
+	testring.Eventually(t, "x", func() bool { return len(l.now()) == 1 })
+	if err := b[0].Publish(testring.Patient(t), "a", engine.Total, nil); !errors.Is(err, engine.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+// TestFailure: the failure of a publisher that keeps the history too loses no more than
+// it had not sent, and one who subscribes after it has the history from the others.
+func TestFailure(t *testing.T) {
+	nodes := testring.Open(t, 3)
+	b := joinAll(t, nodes, Config{History: 5})
+	_, l := subscribe(t, b[1], "a", Options{})
+	subscribe(t, b[0], "a", Options{})
+	for k := range 100 {
+		publish(t, b[0], "a", engine.Total.Safe(), fmt.Sprint(k))
+	}
+	testring.Eventually(t, "all", func() bool { return len(l.now()) == 100 })
+	_ = nodes[0].Abandon()
+	publish(t, b[2], "a", engine.Total.Safe(), "100")
+	testring.Eventually(t, "what another publishes", func() bool { return len(l.now()) == 101 })
+	_, late := subscribe(t, b[2], "a", Options{Last: 5})
+	testring.Eventually(t, "the history", func() bool { return len(late.now()) == 5 })
+	if got := late.now(); !slices.Equal(got, []string{"a=96!", "a=97!", "a=98!", "a=99!", "a=100!"}) {
+		t.Errorf("late: %v", got)
 	}
 }
 
@@ -241,10 +263,10 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 	if raced {
 		t.Skip("the race detector allocates")
 	}
-	b := joinAll(t, open(t, 2), Config{History: 2})
+	b := joinAll(t, testring.Open(t, 2), Config{History: 2})
 	var got [3]atomic.Int64
 	for _, p := range []Policy{Block, DropOldest, Conflate} {
-		if _, err := b[1].Subscribe(patient(t), "md.>", Options{Policy: p}, func(*Message) { got[p].Add(1) }); err != nil {
+		if _, err := b[1].Subscribe(testring.Patient(t), "md.>", Options{Policy: p}, func(*Message) { got[p].Add(1) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,7 +274,7 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 	for k := range 100 {
 		topics = append(topics, fmt.Sprint("md.eu.", k))
 	}
-	ctx, payload, total := patient(t), make([]byte, 64), 0
+	ctx, payload, total := testring.Patient(t), make([]byte, 64), 0
 	send := func(n int) {
 		for k := range n {
 			if err := b[0].Publish(ctx, topics[k%len(topics)], engine.FIFO, payload); err != nil {
@@ -260,7 +282,7 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 			}
 		}
 		total += n
-		eventually(t, "delivery", func() bool { return got[Block].Load() == int64(total) })
+		testring.Eventually(t, "delivery", func() bool { return got[Block].Load() == int64(total) })
 	}
 	const many = 100_000
 	send(many / 2)
