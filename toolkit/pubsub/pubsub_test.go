@@ -236,6 +236,36 @@ func TestNodeEnds(t *testing.T) {
 	}
 }
 
+// TestCloseDelivers: a node that is closed delivers what was published before, to a
+// function that is slow and closes it too.
+func TestCloseDelivers(t *testing.T) {
+	n := testring.Open(t, 1)[0]
+	b := joinAll(t, []*engine.Node{n}, Config{})[0]
+	var got int
+	s, err := b.Subscribe(testring.Patient(t), "a", Options{Queue: 10}, func(*Message) {
+		if got++; got == 5 {
+			_ = n.Close()
+		}
+		time.Sleep(10 * time.Microsecond)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	for ; sent < 1000; sent++ {
+		if err := b.Publish(testring.Patient(t), "a", engine.FIFO, nil); errors.Is(err, engine.ErrClosed) {
+			break
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	<-s.Done()
+	if got != sent {
+		t.Errorf("%d messages of %d", got, sent)
+	}
+}
+
 // TestFailure: the failure of a publisher that keeps the history too loses no more than
 // it had not sent, and one who subscribes after it has the history from the others.
 func TestFailure(t *testing.T) {

@@ -57,6 +57,7 @@ type queue struct {
 	head, tail  uint64    // messages taken out and put in
 	bytes       int
 	waiting     map[string]uint64 // Conflate: by topic, where its message is in ring
+	ending      bool              // Block does not wait any more, for what yet comes is little
 	closed      bool              // nothing is put in any more
 	stats       Stats
 }
@@ -78,11 +79,15 @@ func (q *queue) put(m Message) {
 		return
 	}
 	for q.full(len(m.Payload)) && !q.closed {
-		if q.policy == Block {
-			q.room.Wait()
-		} else {
+		switch {
+		case q.policy != Block:
 			q.forget()
 			q.stats.Dropped++
+		case q.ending:
+			q.push(m)
+			return
+		default:
+			q.room.Wait()
 		}
 	}
 	q.push(m)
@@ -182,6 +187,14 @@ func (q *queue) take(m *Message) bool {
 	q.stats.Delivered++
 	q.room.Broadcast()
 	return true
+}
+
+// end has nobody wait for room any more.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ending = true
+	q.room.Broadcast()
 }
 
 // close ends the queue. With drop what waits is forgotten, else it can still be taken.

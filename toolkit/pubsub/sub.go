@@ -32,6 +32,9 @@ type Sub struct {
 // among each other. What is published to a topic once Subscribe has returned, and was
 // not when it was called, comes; of what is older, what Options.Last asks for.
 //
+// When the node is closed, f is called with all that was delivered before, and the
+// subscription ends.
+//
 // A pattern with a wildcard in the first Config.Prefix levels is in all groups. Joining
 // them waits until ctx ends. Errors are those of engine.Node.Join.
 func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f func(m *Message)) (*Sub, error) {
@@ -83,7 +86,7 @@ func (s *Sub) open(ctx context.Context, last int) error {
 	return nil
 }
 
-// run calls f until the queue is closed, or the node.
+// run calls f until the queue is closed; or the node, and all that it had delivered has come.
 func (s *Sub) run(f func(m *Message)) {
 	defer close(s.done)
 	ended := make(chan struct{})
@@ -91,6 +94,8 @@ func (s *Sub) run(f func(m *Message)) {
 	go func() {
 		select {
 		case <-s.b.node.Done():
+			s.queue.end()        // the function may be waiting for the node to close
+			_ = s.b.node.Close() // it is closed: this waits for its groups' queues
 			s.queue.close(false)
 		case <-ended:
 		}
