@@ -13,8 +13,6 @@ import (
 	"cohort/engine"
 )
 
-func beMember() {}
-
 var levels = []engine.Level{
 	engine.FIFO, engine.Causal, engine.Total,
 	engine.FIFO.Safe(), engine.Causal.Safe(), engine.Total.Safe(),
