@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,12 +52,18 @@ type replica struct {
 	name string
 	mute bool // it does not answer
 
+	counts bool // it keeps nothing
+	count  atomic.Int64
+
 	mu      sync.Mutex
 	applied []string
 	views   int
 }
 
 func (r *replica) Deliver(m *engine.Message) {
+	if r.count.Add(1); r.counts {
+		return
+	}
 	r.mu.Lock()
 	r.applied = append(r.applied, string(m.Payload))
 	r.mu.Unlock()
@@ -108,6 +116,10 @@ type place struct {
 	t       testing.TB
 	cluster string
 	name    string
+	cfg     gateway.Config
+	plain   bool // its handler has no state
+	counts  bool // nor keeps anything
+	tls     *tls.Config
 	addr    string
 	node    *engine.Node
 	gate    *gateway.Server
@@ -127,12 +139,17 @@ func (p *place) open(expect int) {
 		p.t.Error(err)
 		return
 	}
-	if p.gate, err = gateway.New(p.node, gateway.Config{Logger: logger}); err != nil {
+	p.cfg.Logger = logger
+	if p.gate, err = gateway.New(p.node, p.cfg); err != nil {
 		p.t.Error(err)
 		return
 	}
-	p.replica = &replica{name: p.name}
-	if p.group, err = p.gate.Join(ctx, "orders", p.replica); err != nil {
+	p.replica = &replica{name: p.name, counts: p.counts}
+	h := engine.Handler(p.replica)
+	if p.plain {
+		h = engine.HandlerFunc(p.replica.Deliver)
+	}
+	if p.group, err = p.gate.Join(ctx, "orders", h); err != nil {
 		p.t.Error(err)
 		return
 	}
@@ -151,6 +168,9 @@ func (p *place) listen() {
 		return
 	}
 	p.addr = l.Addr().String()
+	if p.tls != nil {
+		l = tls.NewListener(l, p.tls)
+	}
 	gate := p.gate
 	p.serving.Go(func() {
 		if err := gate.Serve(l); err != gateway.ErrClosed {
@@ -177,13 +197,16 @@ func (p *place) close() {
 }
 
 // openPlaces opens members of a group "orders".
-func openPlaces(t testing.TB, n int) []*place {
+func openPlaces(t testing.TB, n int, change ...func(p *place)) []*place {
 	t.Helper()
 	cluster := fmt.Sprintf("%s-%x", t.Name(), rand.Uint64())
 	places := make([]*place, n)
 	var wg sync.WaitGroup
 	for i := range places {
 		places[i] = &place{t: t, cluster: cluster, name: fmt.Sprint("member", i)}
+		for _, f := range change {
+			f(places[i])
+		}
 		wg.Go(func() { places[i].open(n) })
 	}
 	wg.Wait()
