@@ -48,14 +48,21 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-// BenchmarkAsk is the round trip of one question at a time, which one member answers.
+// BenchmarkAsk is the round trip of one question at a time, of a client and of a member,
+// of which one answer is waited for.
 func BenchmarkAsk(b *testing.B) {
 	places := openPlaces(b, 3)
 	_, g := dial(b, nil, addrs(places)...)
-	for b.Loop() {
-		if _, err := g.Ask(context.Background(), engine.FIFO, []byte("?"), engine.One); err != nil {
-			b.Fatal(err)
-		}
+	for name, ask := range map[string]func(context.Context, engine.Level, []byte, engine.Replies) ([]engine.Reply, error){
+		"client": g.Ask, "member": places[0].group.Ask,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ask(context.Background(), engine.FIFO, []byte("?"), engine.One); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

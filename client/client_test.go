@@ -49,7 +49,14 @@ func TestSend(t *testing.T) {
 
 // TestAsk: a client gets the answers that a member would get.
 func TestAsk(t *testing.T) {
-	places := openPlaces(t, 3)
+	for _, queued := range []bool{false, true} {
+		t.Run(fmt.Sprint("queued ", queued), func(t *testing.T) {
+			testAsk(t, openPlaces(t, 3, func(p *place) { p.queued = queued }))
+		})
+	}
+}
+
+func testAsk(t *testing.T, places []*place) {
 	_, g := dial(t, nil, addrs(places)...)
 	for i, l := range levels {
 		for _, k := range []struct {
@@ -112,5 +119,15 @@ func TestLargeMessages(t *testing.T) {
 	}
 	if err := g.Send(patient(t), engine.Total, make([]byte, MaxPayload+1)); !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("one byte too many: %v, want ErrTooLarge", err)
+	}
+}
+
+// TestJoinRefuses: a handler that is queued already would be called on the loop.
+func TestJoinRefuses(t *testing.T) {
+	places := openPlaces(t, 1)
+	for _, h := range []engine.Handler{nil, engine.Queued(&replica{}, 0)} {
+		if _, err := places[0].gate.Join(patient(t), "other", h); !errors.Is(err, engine.ErrConfig) {
+			t.Errorf("a handler of type %T: %v, want ErrConfig", h, err)
+		}
 	}
 }

@@ -118,7 +118,8 @@ type place struct {
 	name    string
 	cfg     gateway.Config
 	plain   bool // its handler has no state
-	counts  bool // nor keeps anything
+	counts  bool // it keeps nothing
+	queued  bool
 	tls     *tls.Config
 	addr    string
 	node    *engine.Node
@@ -149,7 +150,12 @@ func (p *place) open(expect int) {
 	if p.plain {
 		h = engine.HandlerFunc(p.replica.Deliver)
 	}
-	if p.group, err = p.gate.Join(ctx, "orders", h); err != nil {
+	if p.queued {
+		p.group, err = p.gate.JoinQueued(ctx, "orders", h, 0)
+	} else {
+		p.group, err = p.gate.Join(ctx, "orders", h)
+	}
+	if err != nil {
 		p.t.Error(err)
 		return
 	}

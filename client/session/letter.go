@@ -32,7 +32,7 @@ const Own = byte(own)
 
 // MaxWindow is how many messages of a client, counted from the oldest that is not
 // done with, may be on their way.
-const MaxWindow = 1024
+const MaxWindow = 8192
 
 // MaxEnvelope is what an envelope may add to a payload, bytes.
 const MaxEnvelope = 1 + 8 + 2*binary.MaxVarintLen64
