@@ -37,6 +37,8 @@ type Config struct {
 const (
 	defaultTimeout = 500 * time.Millisecond
 	defaultBuffer  = 8 << 20
+	minTimeout     = time.Duration(beatsPerTimeout * session.MinBeat)
+	maxTimeout     = time.Duration(session.MaxBeat)
 
 	beatsPerTimeout = 4 // signs of life of a member in Config.Timeout
 	beatsPerOurs    = 8 // of a member for one of ours: that is in less of a hurry
@@ -66,8 +68,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("client: Members is empty, want addresses \"host:port\"")
 	case len(c.Groups) == 0 || len(c.Groups) > session.MaxGroups:
 		return c, fmt.Errorf("client: %d Groups, want 1 to %d", len(c.Groups), session.MaxGroups)
-	case c.Timeout < beatsPerTimeout*session.MinBeat || c.Timeout > session.MaxBeat:
-		return c, fmt.Errorf("client: Timeout is %v, want %v to %v", c.Timeout, beatsPerTimeout*session.MinBeat, session.MaxBeat)
+	case c.Timeout < minTimeout || c.Timeout > maxTimeout:
+		return c, fmt.Errorf("client: Timeout is %v, want %v to %v", c.Timeout, minTimeout, maxTimeout)
 	case c.Buffer < 0:
 		return c, fmt.Errorf("client: Buffer is %d bytes, want 0 or more", c.Buffer)
 	}

@@ -55,7 +55,7 @@ func (s *sender) work(t *testing.T, stop *atomic.Bool) {
 	}
 }
 
-// TestFailOver closes members, one after another, and opens them again, while clients
+// TestFailOver has members fail or leave, one after another, and opens them again, while clients
 // send at each level: every member applies all of it once and in order, those too that
 // came in meanwhile.
 func TestFailOver(t *testing.T) {
@@ -77,7 +77,11 @@ func TestFailOver(t *testing.T) {
 	for k := range 6 {
 		p := places[k%3]
 		time.Sleep(200 * time.Millisecond)
-		p.close()
+		if k%2 == 0 {
+			p.crash()
+		} else {
+			p.close()
+		}
 		time.Sleep(50 * time.Millisecond)
 		p.down = false
 		p.open(3)

@@ -28,7 +28,7 @@ func raw(t *testing.T, p *place) net.Conn {
 }
 
 func hello(id uint64) session.Hello {
-	return session.Hello{Client: id, Epoch: 1, Beat: time.Second, Groups: []string{"orders"}}
+	return session.Hello{Client: id, Epoch: 1, Beat: int64(time.Second), Groups: []string{"orders"}}
 }
 
 // await reads frames until one of this kind.

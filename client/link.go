@@ -70,7 +70,7 @@ func (c *Client) link(addr string) (in bool, err error) {
 	c.epoch++
 	c.window.Moved()
 	c.progress()
-	h := session.Hello{Client: c.id, Epoch: c.epoch, Known: c.known, Beat: c.beat(), Groups: c.cfg.Groups}
+	h := session.Hello{Client: c.id, Epoch: c.epoch, Known: c.known, Beat: int64(c.beat()), Groups: c.cfg.Groups}
 	c.mu.Unlock()
 	_ = nc.SetDeadline(time.Now().Add(c.cfg.Timeout)) // closed: the write tells
 	if _, err := nc.Write(framed(nil, h.Append)); err != nil {

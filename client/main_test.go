@@ -185,21 +185,25 @@ func (p *place) listen() {
 	})
 }
 
-// close closes the gateway, then the node.
-func (p *place) close() {
+// close closes the node, and then the gateway; crash has the node fail.
+func (p *place) close() { p.end((*engine.Node).Close) }
+
+func (p *place) crash() { p.end((*engine.Node).Abandon) }
+
+func (p *place) end(how func(*engine.Node) error) {
 	if p.down {
 		return
 	}
 	p.down = true
+	if p.node != nil {
+		if err := how(p.node); err != nil {
+			p.t.Error(err)
+		}
+	}
 	if p.gate != nil {
 		_ = p.gate.Close()
 	}
 	p.serving.Wait()
-	if p.node != nil {
-		if err := p.node.Close(); err != nil {
-			p.t.Error(err)
-		}
-	}
 }
 
 // openPlaces opens members of a group "orders".

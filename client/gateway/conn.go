@@ -64,7 +64,7 @@ func (c *conn) run() {
 		return
 	}
 	_ = c.nc.SetDeadline(time.Time{})
-	c.beat = h.Beat
+	c.beat = time.Duration(h.Beat)
 	var writer sync.WaitGroup
 	writer.Go(c.write)
 	defer writer.Wait()

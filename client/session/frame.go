@@ -3,17 +3,17 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
 
 	"cohort/order"
 )
 
 // Limits of what a client says of itself.
 const (
-	MaxGroups  = 64  // of one client
-	maxText    = 255 // bytes of a name or of a reason
-	MaxBeat    = time.Minute
-	MinBeat    = 5 * time.Millisecond
+	MaxGroups  = 64          // of one client
+	maxText    = 255         // bytes of a name or of a reason
+	MaxBeat    = int64(60e9) // ns
+	MinBeat    = int64(5e6)
+	beatUnit   = int64(1e6)
 	helloMagic = 0x436c4343 // "CClC"
 	version    = 1
 )
@@ -26,10 +26,10 @@ const MaxHead = 2 + 3*binary.MaxVarintLen64 + 1 + maxText
 
 // Hello is what a client says first.
 type Hello struct {
-	Client uint64        // random; 0 is none
-	Epoch  uint64        // greater with every connection
-	Known  bool          // a gateway has let it in before
-	Beat   time.Duration // how often it wants a sign of life, rounded to ms
+	Client uint64 // random; 0 is none
+	Epoch  uint64 // greater with every connection
+	Known  bool   // a gateway has let it in before
+	Beat   int64  // how often it wants a sign of life, ns, rounded to ms
 	Groups []string
 }
 
@@ -39,7 +39,7 @@ func (h Hello) Append(b []byte) []byte {
 	b = append(b, version, flag(h.Known))
 	b = le.AppendUint64(b, h.Client)
 	b = binary.AppendUvarint(b, h.Epoch)
-	b = binary.AppendUvarint(b, uint64(h.Beat.Milliseconds()))
+	b = binary.AppendUvarint(b, uint64(h.Beat/beatUnit))
 	b = append(b, byte(len(h.Groups)))
 	for _, g := range h.Groups {
 		b = append(append(b, byte(len(g))), g...)
@@ -58,8 +58,8 @@ func ParseHello(b []byte) (h Hello, err error) {
 	}
 	h.Known, h.Client, h.Epoch = c.bool(), c.u64(), c.uvarint()
 	ms := c.uvarint()
-	c.check(ms >= uint64(MinBeat.Milliseconds()) && ms <= uint64(MaxBeat.Milliseconds()))
-	h.Beat = time.Duration(ms) * time.Millisecond
+	c.check(ms >= uint64(MinBeat/beatUnit) && ms <= uint64(MaxBeat/beatUnit))
+	h.Beat = int64(ms) * beatUnit
 	groups := c.u8()
 	c.check(h.Client != 0 && h.Epoch != 0 && groups > 0 && groups <= MaxGroups)
 	for ; groups > 0 && !c.bad; groups-- {

@@ -3,12 +3,11 @@ package session
 import (
 	"bytes"
 	"testing"
-	"time"
 )
 
-// FuzzLetters: what is taken for a message of the group encodes to the same meaning, and
+// FuzzClientLetters: what is taken for a message of the group encodes to the same meaning, and
 // no bytes upset a member.
-func FuzzLetters(f *testing.F) {
+func FuzzClientLetters(f *testing.F) {
 	f.Add(AppendEnvelope(nil, false, 1, 1, 1, []byte("body")))
 	f.Add(AppendEnvelope(nil, true, 1, 7, 5, []byte("body")))
 	for k := own; k < kinds; k++ {
@@ -42,9 +41,9 @@ func FuzzLetters(f *testing.F) {
 	})
 }
 
-// FuzzFrames: the same of what passes between a client and its gateway.
-func FuzzFrames(f *testing.F) {
-	f.Add(Hello{Client: 1, Epoch: 2, Known: true, Beat: time.Second, Groups: []string{"orders", ""}}.Append(nil))
+// FuzzClientFrames: the same of what passes between a client and its gateway.
+func FuzzClientFrames(f *testing.F) {
+	f.Add(Hello{Client: 1, Epoch: 2, Known: true, Beat: 1e9, Groups: []string{"orders", ""}}.Append(nil))
 	for k := FrameRequest; k <= FrameDone; k++ {
 		f.Add(Frame{Kind: k, Code: TooFew, Group: 1, Want: All, Seq: 300, From: 4, Rank: 2, Name: "member", Body: []byte("body")}.Append(nil))
 	}
@@ -63,9 +62,9 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// FuzzRestore: a table from another member may be anything, and costs no more than its
+// FuzzClientTable: a table from another member may be anything, and costs no more than its
 // bytes.
-func FuzzRestore(f *testing.F) {
+func FuzzClientTable(f *testing.F) {
 	m := NewMember(10, 5)
 	m.Enter(7, []uint64{7, 8}, true)
 	m.Deliver(7, letter{kind: ready}.append(nil))
