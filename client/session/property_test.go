@@ -104,7 +104,7 @@ func run(seed uint64, flaw string, met map[string]int) error {
 		r.join()
 	}
 	for id := range uint64(3) {
-		newClient(r, id+1, 1+r.IntN(300))
+		newClient(r, id+1, []int{3, 30, 300}[r.IntN(3)])
 	}
 	r.style()
 	for k := 0; k < 6000 && r.fail == nil; k++ {
