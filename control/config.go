@@ -18,6 +18,8 @@ import (
 	"net/netip"
 	"runtime/pprof"
 	"time"
+
+	"cohort/internal/frame"
 )
 
 // MaxFrame is the largest letter, bytes.
@@ -55,7 +57,7 @@ const (
 var (
 	ErrConfig   = errors.New("bad configuration")
 	ErrClosed   = errors.New("mesh is closed")
-	ErrTooLarge = errors.New("too large")
+	ErrTooLarge = frame.ErrTooLarge
 	ErrBacklog  = errors.New("too much waits to be sent")
 	ErrReplaced = errors.New("replaced by a newer connection of the same peer")
 	ErrProtocol = errors.New("not the protocol of the control plane")

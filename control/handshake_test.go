@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"cohort/internal/frame"
 )
 
 func TestDialIsRefused(t *testing.T) {
@@ -123,11 +125,11 @@ func TestFrameMemoryFollowsBytes(t *testing.T) {
 	t.Parallel()
 	claim := append(binary.LittleEndian.AppendUint32(nil, MaxFrame), make([]byte, 100)...)
 	r := &greedy{Reader: bytes.NewReader(claim)}
-	if _, err := readFrame(r); err != io.ErrUnexpectedEOF {
+	if _, err := frame.Read(r, nil, MaxFrame); err != io.ErrUnexpectedEOF {
 		t.Errorf("error %v, want %v", err, io.ErrUnexpectedEOF)
 	}
-	if r.most > growStep {
-		t.Errorf("asked for %d bytes at a time when 100 had come, at most %d", r.most, growStep)
+	if r.most > frame.GrowStep {
+		t.Errorf("asked for %d bytes at a time when 100 had come, at most %d", r.most, frame.GrowStep)
 	}
 }
 
@@ -170,7 +172,7 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var again bytes.Buffer
 		for r := bytes.NewReader(b); ; {
-			body, err := readFrame(r)
+			body, err := frame.Read(r, nil, MaxFrame)
 			if err != nil {
 				break
 			}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"net"
 	"slices"
+
+	"cohort/internal/frame"
 )
 
 // conn is what *net.TCPConn and *tls.Conn have in common.
@@ -51,7 +53,7 @@ func (p *peer) read() {
 	r := bufio.NewReaderSize(p.conn, 64<<10)
 	for {
 		p.standStill()
-		body, err := readFrame(r)
+		body, err := frame.Read(r, nil, MaxFrame)
 		if err != nil {
 			p.fail(err)
 			return

@@ -22,6 +22,7 @@ type Message struct {
 	whole    []byte         // of an Ask: payload with the question's number before it
 	question uint64         // of an Ask
 	asked    bool
+	answerTo func(payload []byte) error // instead of the sender
 }
 
 // From returns the message's sender.
@@ -59,9 +60,17 @@ func (m *Message) Asked() bool { return m.asked }
 // Replying to a message that nobody waits for is an error.
 func (m *Message) Reply(payload []byte) error { return m.Later()(payload) }
 
+// AnswerTo has Reply and Later hand their answers to f instead of to the sender, and
+// Asked be true: for a handler that stands before another's. The payload that f gets is
+// borrowed until it returns.
+func (m *Message) AnswerTo(f func(payload []byte) error) { m.asked, m.answerTo = true, f }
+
 // Later returns what Reply does, for an answer after the handler has returned, from
 // any goroutine.
 func (m *Message) Later() (reply func(payload []byte) error) {
+	if m.answerTo != nil {
+		return m.answerTo
+	}
 	if !m.asked {
 		return func([]byte) error {
 			return fmt.Errorf("engine: %w: a reply to a message that was not asked", ErrConfig)
@@ -116,7 +125,7 @@ func (n *Node) deliver(d *core.Delivery) bool {
 // is nil if the payload does not lie in packet memory.
 func (n *Node) hand(g *Group, sender int, l Level, kind uint8, payload []byte, d *core.Delivery) bool {
 	m := &n.message
-	m.Sender, m.Level, m.Payload, m.group, m.delivery, m.asked = sender, l, payload, g, d, false
+	m.Sender, m.Level, m.Payload, m.group, m.delivery, m.asked, m.answerTo = sender, l, payload, g, d, false, nil
 	if kind == kindAsk {
 		if len(payload) < askHead {
 			return true

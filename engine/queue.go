@@ -220,7 +220,7 @@ func (q *queue) call(m *Message, meta uint64, payload []byte) {
 		}
 	}
 	msg := unpack(meta, len(payload))
-	m.Sender, m.Level, m.Payload, m.asked = int(msg.Group), msg.Level, payload, meta&askedFlag != 0
+	m.Sender, m.Level, m.Payload, m.asked, m.answerTo = int(msg.Group), msg.Level, payload, meta&askedFlag != 0, nil
 	if m.asked {
 		m.question, m.Payload = binary.LittleEndian.Uint64(payload), payload[askHead:]
 	}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"cohort/client/session"
+	"cohort/engine"
+)
+
+// Group is this node's membership in a group that has clients. Its methods are those of
+// engine.Group. A handler must send by it, not by Message.Group.
+type Group struct {
+	server *Server
+	name   string
+	inner  engine.Handler
+	state  engine.Stateful // inner, if it is stateful
+	ready  chan struct{}   // closed when this member can take clients for the first time
+	once   sync.Once       // closes it
+
+	mu      sync.Mutex
+	member  *session.Member
+	group   *engine.Group // nil until Join, or the first message, tells which
+	held    []session.Output
+	outside bool                // the next view is the first
+	names   map[uint64]nameRank // of the members, by ID
+}
+
+// nameRank is how a client is told of a member.
+type nameRank struct {
+	name string
+	rank int
+}
+
+func newGroup(s *Server, name string, h engine.Handler) *Group {
+	g := &Group{server: s, name: name, inner: h, ready: make(chan struct{}), outside: true}
+	g.state, _ = h.(engine.Stateful)
+	g.member = session.NewMember(s.cfg.MaxClients, forgetTicks)
+	return g
+}
+
+// handler is the group's handler, which stands before the application's.
+type handler Group
+
+// Deliver takes a message of a member or of a client, or one of the members' protocol.
+func (h *handler) Deliver(m *engine.Message) {
+	g := (*Group)(h)
+	g.bind(m.Group())
+	g.mu.Lock()
+	body, q, ok := g.member.Deliver(m.From().ID, m.Payload)
+	out := g.member.Take()
+	g.mu.Unlock()
+	g.carryOut(out)
+	if !ok {
+		return
+	}
+	m.Payload = body
+	if q.Asked {
+		m.AnswerTo(func(payload []byte) error { return g.answer(q, payload) })
+	}
+	g.inner.Deliver(m)
+}
+
+// answer takes an answer of the application's to a client.
+func (g *Group) answer(q session.Request, payload []byte) error {
+	if len(payload) > MaxPayload {
+		return fmt.Errorf("gateway: %w: an answer of %d bytes, want at most %d", engine.ErrTooLarge, len(payload), MaxPayload)
+	}
+	g.do(func(m *session.Member) { m.Answer(q, payload) })
+	return nil
+}
+
+// View takes who is in the group.
+func (h *handler) View(v engine.GroupView) {
+	g := (*Group)(h)
+	self := g.server.self()
+	ids := make([]uint64, len(v.Members))
+	names := make(map[uint64]nameRank, len(v.Members))
+	for i, m := range v.Members {
+		ids[i], names[m.ID] = m.ID, nameRank{m.Name, i}
+	}
+	_, in := names[self]
+	g.mu.Lock()
+	switch {
+	case v.Expelled || v.Blocked || !in:
+		g.member.Stop()
+		g.outside = g.outside || v.Expelled
+	case g.outside || v.Fresh:
+		g.member.Enter(self, ids, v.Fresh)
+		g.outside = false
+	default:
+		g.member.View(ids)
+	}
+	g.names = names
+	out := g.member.Take()
+	g.mu.Unlock()
+	g.carryOut(out)
+	v.Fresh = v.Fresh && g.state != nil
+	g.inner.View(v)
+}
+
+// tableHead is the bytes before the table of clients in a snapshot: its size.
+const tableHead = 8
+
+// Snapshot is the table of clients, and the application's state if it has any.
+func (h *handler) Snapshot() (io.ReadCloser, error) {
+	g := (*Group)(h)
+	g.mu.Lock()
+	table := g.member.Snapshot()
+	g.mu.Unlock()
+	head := binary.LittleEndian.AppendUint64(make([]byte, 0, tableHead+len(table)), uint64(len(table)))
+	return stream(append(head, table...), g.state)
+}
+
+// Restore is the inverse of Snapshot.
+func (h *handler) Restore(r io.Reader) error {
+	g := (*Group)(h)
+	var head [tableHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	size := binary.LittleEndian.Uint64(head[:])
+	if most := session.MaxTable(g.server.cfg.MaxClients); size > uint64(most) {
+		return fmt.Errorf("gateway: a table of clients of %d bytes, want at most %d: do all members have the same MaxClients?", size, most)
+	}
+	table, err := io.ReadAll(io.LimitReader(r, int64(size))) // grows as bytes come
+	if err != nil {
+		return err
+	}
+	g.do(func(m *session.Member) { err = m.Restore(table) })
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.outside = true
+	g.mu.Unlock()
+	if g.state == nil {
+		return nil
+	}
+	return g.state.Restore(r)
+}
+
+// do calls the protocol, and does what it wants done.
+func (g *Group) do(f func(m *session.Member)) {
+	g.mu.Lock()
+	f(g.member)
+	out := g.member.Take()
+	g.mu.Unlock()
+	g.carryOut(out)
+}
+
+// carryOut does what the protocol wants done, in order.
+func (g *Group) carryOut(out []session.Output) {
+	for i := range out {
+		switch o := &out[i]; o.Do {
+		case session.Submit:
+			g.submit(*o)
+		case session.Ready:
+			g.once.Do(func() { close(g.ready) })
+		default:
+			s := o.Session.Tag.(*seat)
+			s.conn.take(s, o)
+		}
+	}
+}
+
+// submit sends a message of the protocol's own. What cannot be sent is not tried again:
+// clients come back.
+func (g *Group) submit(o session.Output) {
+	g.mu.Lock()
+	group := g.group
+	if group == nil {
+		g.held = append(g.held, o)
+	}
+	g.mu.Unlock()
+	if group == nil {
+		return
+	}
+	if err := group.Send(g.server.ctx, o.Level, o.Payload); err != nil {
+		if !errors.Is(err, engine.ErrClosed) && !errors.Is(err, context.Canceled) {
+			g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
+		}
+		g.do((*session.Member).Abort)
+	}
+}
+
+// bind learns which group this is.
+func (g *Group) bind(group *engine.Group) {
+	g.mu.Lock()
+	if g.group != nil {
+		g.mu.Unlock()
+		return
+	}
+	g.group = group
+	held := g.held
+	g.held = nil
+	g.mu.Unlock()
+	g.carryOut(held)
+}
