@@ -100,7 +100,7 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	v.Joined = []int{t.Rank(sender)}
 	v.Fresh = own && e.Fresh
 	if own && g.state != nil && !e.Fresh {
-		g.restore.keepView(v)
+		n.tell(g, v)
 		g.fetchFrom(e.Donor, n.view())
 		return
 	}
@@ -153,8 +153,9 @@ func (n *Node) isGone(g *Group, why error) {
 		g.queue.close()
 	}
 	if !g.left() {
-		close(g.gone)
+		close(g.gone) // nobody can ask any more
 	}
+	g.asks.fail(fmt.Errorf("engine: %w: %q has been left", ErrNotMember, g.name))
 }
 
 func (n *Node) groupView(t *groups.Group[*Group]) GroupView {
@@ -168,6 +169,7 @@ func (n *Node) groupView(t *groups.Group[*Group]) GroupView {
 
 // tell hands the handler a view, in its place.
 func (n *Node) tell(g *Group, v GroupView) {
+	g.asks.view(&v)
 	if g.restore != nil {
 		g.restore.keepView(v)
 		return
@@ -180,12 +182,7 @@ func (n *Node) show(g *Group, v GroupView) {
 	if g.why != nil {
 		return // it has no state, and is being left
 	}
-	ids := make([]uint64, len(v.Members))
-	for i, m := range v.Members {
-		ids[i] = m.ID
-	}
-	g.members.Store(&ids)
-	g.size.Store(int32(len(ids)))
+	g.size.Store(int32(len(v.Members)))
 	g.view = v
 	if g.queue != nil {
 		n.enqueue(g.queue, v)
@@ -281,7 +278,6 @@ func (n *Node) pass(c site.Change) {
 	reasons := make([]membership.Reason, len(c.Old.Members))
 	for _, d := range c.Gone {
 		reasons[d.Rank] = d.Reason
-		n.asks.gone(c.Old.Members[d.Rank].ID)
 		n.offers.gone(c.Old.Members[d.Rank].ID)
 	}
 	shifts := n.roster.Pass(v, n.rank())
@@ -357,7 +353,6 @@ func (n *Node) expel(c site.Change) {
 	}
 	n.fence = false
 	n.roster.Out()
-	n.asks.fail(err)
 	n.offers.clear()
 	n.groups.catching = nil
 	for _, g := range n.groups.own() {
@@ -381,6 +376,7 @@ func (n *Node) expel(c site.Change) {
 			g.away.Store(true)
 		}
 		g.id = 0
+		g.asks.fail(err)
 		g.cutShort()
 		if g.view.Num > 0 {
 			n.show(g, v)

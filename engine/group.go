@@ -16,7 +16,7 @@ import (
 // with it in the end the ring, waits for it, and expels it past Config.Timeout. Wrap
 // it with Queued if it may.
 //
-// A handler may call Send and Reply: they never wait there. It may not call Join,
+// A handler may call Send, Reply and Decline: they never wait there. It may not call Join,
 // Leave or Ask, which wait for the loop: they return ErrWouldBlock.
 type Handler interface {
 	// Deliver takes a message. It and its payload are borrowed until Deliver returns.
@@ -77,12 +77,12 @@ type Group struct {
 	slot     uint32   // this node's own number of it
 	joined   chan struct{}
 	gone     chan struct{}
-	failed   error                    // why it is gone though nobody left it; read after gone
-	size     atomic.Int32             // members
-	members  atomic.Pointer[[]uint64] // their IDs
-	away     atomic.Bool              // expelled, and not back yet
-	leaving  atomic.Bool              // Leave has been called, or its Join has given up
-	unwanted atomic.Bool              // by its Join, and nobody has told the ring yet
+	failed   error // why it is gone though nobody left it; read after gone
+	asks     askTable
+	size     atomic.Int32 // members
+	away     atomic.Bool  // expelled, and not back yet
+	leaving  atomic.Bool  // Leave has been called, or its Join has given up
+	unwanted atomic.Bool  // by its Join, and nobody has told the ring yet
 
 	// The holder of Node.mu's:
 	id      uint32     // number in the ring; 0: not in the group now
@@ -100,6 +100,7 @@ const MaxGroupName = groups.MaxName
 type groupTable struct {
 	slots     []*Group // by Group.slot, once its join has been submitted
 	catching  []*Group // being brought up to date from their spools
+	discards  []discard
 	restoring int      // groups with a restore
 	late      []*queue // queues that views wait for
 	givenUp   atomic.Bool

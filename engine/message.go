@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 
 	"cohort/core"
 	"cohort/membership"
@@ -49,38 +47,6 @@ func (m *Message) Retain() []byte {
 	}
 	return append([]byte(nil), m.Payload...)
 }
-
-// Asked tells whether the sender waits for a reply.
-func (m *Message) Asked() bool { return m.asked }
-
-// Reply answers the message's sender, which used Ask; payload is the caller's
-// again when Reply returns. The answer takes its place in this member's FIFO
-// stream, not in the total order. A member may reply more than once: each counts.
-// Replying to a message that nobody waits for is an error.
-func (m *Message) Reply(payload []byte) error { return m.Later()(payload) }
-
-// Later returns what Reply does, for an answer after the handler has returned, from
-// any goroutine.
-func (m *Message) Later() (reply func(payload []byte) error) {
-	if !m.asked {
-		return func([]byte) error {
-			return fmt.Errorf("engine: %w: a reply to a message that was not asked", ErrConfig)
-		}
-	}
-	g, to, question := m.group, m.From().ID, m.question
-	return func(payload []byte) error {
-		b := make([]byte, 0, replyHead+len(payload))
-		b = binary.LittleEndian.AppendUint64(b, to)
-		b = binary.LittleEndian.AppendUint64(b, question)
-		return g.submit(context.Background(), true, FIFO, kindReply, append(b, payload...))
-	}
-}
-
-// replyHead and askHead are the bytes before a reply's and a question's payload.
-const (
-	replyHead = 16
-	askHead   = 8
-)
 
 // deliver takes a message from the protocol.
 func (n *Node) deliver(d *core.Delivery) bool {

@@ -62,6 +62,8 @@ type Node struct {
 	leaving bool
 	closeBy int64 // when the loop ends, or membership.Never
 
+	questions atomic.Uint64 // asked so far: the number of the last one
+
 	loop    atomic.Uint64 // thread of the loop
 	closing atomic.Bool
 	stopped chan struct{} // closed when the loop has ended
@@ -69,7 +71,6 @@ type Node struct {
 	stats   published
 	obs     observer
 	dumps   dumps
-	asks    askTable
 	offers  offers
 	results results
 	seeds   seeds
@@ -98,7 +99,6 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.message.node = n
 	n.roster = groups.NewRoster[*Group]()
 	n.groups.init()
-	n.asks.init()
 	n.offers.init()
 	n.presence.init()
 	n.in.init(n.pool)
