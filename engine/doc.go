@@ -19,7 +19,7 @@
 //	}))
 //	err = orders.Send(ctx, engine.Total, []byte("buy 100"))
 //
-// A sender gets its own messages too, in their place. Messages have 0 bytes to 16 MiB.
+// [Node.JoinAll] joins thousands at once, and [Node.LeaveAll] leaves them. A sender gets its own messages too, in their place. Messages have 0 bytes to 16 MiB.
 //
 // # Views
 //
