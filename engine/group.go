@@ -41,7 +41,7 @@ func (f HandlerFunc) View(GroupView) {}
 type GroupView struct {
 	Group   string
 	Num     uint64              // counts the group's views, from 1
-	Members []membership.Member // by rank in the group: age, oldest first
+	Members []membership.Member // by rank in the group: age, oldest first. Shared: do not write to it
 	Joined  []int               // ranks of those who were not in the view before
 	Left    []Departed          // who was in it, and is not any more
 
@@ -69,28 +69,33 @@ type Departed struct {
 
 // Group is this node's membership in a process group.
 type Group struct {
-	node     *Node
+	// What each message looks at comes first and fills a cache line: where groups are many,
+	// most of them are in no cache.
+	node    *Node
+	handler Handler
+	queue   *queue      // if the handler is a queued one
+	restore *restoring  // being brought up to the group's state. The holder of Node.mu's, as are:
+	id      uint32      // number in the ring; 0: not in the group now
+	mute    bool        // the handler gets nothing more: see why
+	counter uint8       // of messages handed over: see groupCounts
+	slot    uint32      // this node's own number of it
+	out     atomic.Bool // gone is closed
+	away    atomic.Bool // expelled, and not back yet
+
 	name     string
-	handler  Handler
 	state    Stateful // the handler, if it is stateful
-	queue    *queue   // if the handler is a queued one
-	slot     uint32   // this node's own number of it
 	joined   chan struct{}
 	gone     chan struct{}
 	failed   error // why it is gone though nobody left it; read after gone
 	asks     askTable
 	size     atomic.Int32 // members
-	away     atomic.Bool  // expelled, and not back yet
 	leaving  atomic.Bool  // Leave has been called, or its Join has given up
 	unwanted atomic.Bool  // by its Join, and nobody has told the ring yet
 
 	// The holder of Node.mu's:
-	id      uint32     // number in the ring; 0: not in the group now
-	view    GroupView  // the last that the handler was told of
-	restore *restoring // being brought up to the group's state
-	count   *uint64    // messages handed over; nil before it is bound
-	again   bool       // join again once the restore that was cut short has ended
-	why     error      // its state cannot be restored
+	view  GroupView // the last that the handler was told of
+	again bool      // join again once the restore that was cut short has ended
+	why   error     // its state cannot be restored: it is being left
 }
 
 // MaxGroupName bounds a group's name, bytes.
@@ -101,8 +106,9 @@ type groupTable struct {
 	slots     []*Group // by Group.slot, once its join has been submitted
 	catching  []*Group // being brought up to date from their spools
 	discards  []discard
-	restoring int      // groups with a restore
-	late      []*queue // queues that views wait for
+	rolls     map[uint64][]membership.Member // of the ring's view; see roll
+	restoring int                            // groups with a restore
+	late      []*queue                       // queues that views wait for
 	givenUp   atomic.Bool
 
 	mu     sync.Mutex
@@ -157,14 +163,7 @@ func (t *groupTable) bind(g *Group) {
 	t.slots[g.slot] = g
 }
 
-func (g *Group) left() bool {
-	select {
-	case <-g.gone:
-		return true
-	default:
-		return false
-	}
-}
+func (g *Group) left() bool { return g.out.Load() }
 
 // Name returns the group's name.
 func (g *Group) Name() string { return g.name }

@@ -72,7 +72,7 @@ func (n *Node) deliver(d *core.Delivery) bool {
 	if g.restore != nil {
 		return g.restore.keep(n, d)
 	}
-	if g.why != nil || t.Members>>d.Sender&1 == 0 {
+	if g.mute || t.Members>>d.Sender&1 == 0 {
 		return true // it has no state, and is being left; or the sender is broken
 	}
 	return n.hand(g, t.Rank(d.Sender), d.Level, d.Kind, d.Payload, d)
@@ -93,10 +93,10 @@ func (n *Node) hand(g *Group, sender int, l Level, kind uint8, payload []byte, d
 		if !g.queue.offer(m) {
 			return false
 		}
-		*g.count++
+		n.stats.groups.counts[g.counter]++
 		return true
 	}
-	*g.count++
+	n.stats.groups.counts[g.counter]++
 	m.view = &g.view
 	g.handler.Deliver(m)
 	return true

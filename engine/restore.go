@@ -387,7 +387,7 @@ func (n *Node) operate(g *Group, o groups.Op) {
 func (n *Node) cannotRestore(g *Group, why error) {
 	n.stateFailed(g.restore, why)
 	n.cfg.Logger.Error("the group's state cannot be restored", "group", g.name, "error", why)
-	g.why = why
+	g.mute, g.why = true, why
 	g.leaving.Store(true)
 	g.endRestore()
 	n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
