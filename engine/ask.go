@@ -4,22 +4,23 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"sync"
+	"iter"
 
-	"cohort/core"
 	"cohort/membership"
 )
 
-// Replies says how many answers an Ask waits for: a number from 0 on, or
-// Majority or All of the group's members.
+// Replies says how many answers are waited for: a number from 0 on, or Majority or
+// All of the group's members. Members are counted, not messages: of several replies
+// of one member the first one counts. A null reply is no answer, but All does not
+// wait for a member of whom it has come.
 type Replies int
 
-// How many replies to wait for, beside plain numbers.
+// How many answers to wait for, beside plain numbers.
 const (
 	None     Replies = 0
 	One      Replies = 1
-	Majority Replies = -1 // more than half of the group
-	All      Replies = -2
+	Majority Replies = -1 // answers of more than half of the group
+	All      Replies = -2 // of each member an answer or a null reply
 )
 
 // of returns the number for a group of n.
@@ -33,102 +34,84 @@ func (r Replies) of(n int) int {
 	return int(r)
 }
 
-// Reply is one member's answer.
+// Reply is what has come of one member: its answer or, if there will be none, a null
+// reply, which says that the member has failed, has left or has declined to answer.
 type Reply struct {
-	Sender  int               // rank in the group's view, when the answer came
+	Sender  int               // rank in the group's view in which the question was asked
 	From    membership.Member // the same
-	Payload []byte
+	Payload []byte            // of an answer; the receiver's own
+
+	Null   bool              // no answer will come
+	Reason membership.Reason // of a null reply: why the member is not in the group any more; 0: it is, and declined
 }
 
-// askTable holds the questions that wait for answers.
-type askTable struct {
-	mu   sync.Mutex
-	last uint64
-	open map[uint64]*question
-}
-
-type question struct {
-	all     bool // of those who do not fail
-	want    int
-	pending map[uint64]bool // IDs of members that have not answered
-	replies []Reply
-	done    chan struct{}
-	err     error // why there are fewer replies than wanted; read after done
-}
-
-// settle ends the question if enough have answered, or too few can.
-func (q *question) settle() {
-	if q.ended() {
-		return
+// Ask multicasts payload at level l and waits for the group's answers: as many as
+// want says. It returns what Question yields, null replies among it, in the order in
+// which it came. With an error it returns what had come before. With None it is Send.
+// It may not be called inside a handler: it would wait for itself.
+func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) (replies []Reply, err error) {
+	for r, err := range g.Question(ctx, l, payload, want) {
+		if err != nil {
+			return replies, err
+		}
+		replies = append(replies, r)
 	}
-	switch {
-	case q.all && len(q.pending) > 0:
-	case q.all || len(q.replies) >= q.want:
-		close(q.done)
-	case len(q.pending) == 0:
-		q.err = fmt.Errorf("engine: %w: the others have failed or left", ErrNoReply)
-		close(q.done)
-	}
+	return replies, nil
 }
 
-func (q *question) ended() bool {
-	select {
-	case <-q.done:
-		return true
-	default:
-		return false
-	}
-}
-
-func (t *askTable) init() { t.open = map[uint64]*question{} }
-
-func (t *askTable) add(q *question) uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.last++
-	t.open[t.last] = q
-	return t.last
-}
-
-// gone takes a member that has failed or left out of all waits.
-func (t *askTable) gone(id uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, q := range t.open {
-		delete(q.pending, id)
-		q.settle()
-	}
-}
-
-// fail ends all questions.
-func (t *askTable) fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, q := range t.open {
-		if !q.ended() {
-			q.err = err
-			close(q.done)
+// Question is Ask with the replies as they come: each loop over what it returns asks
+// once, and ends the question when it is left, however that happens. What comes later
+// is dropped.
+//
+// Those who are asked are the members of the group's view as this node has it when the
+// loop begins. Of each of them comes an answer or a null reply, and only one. A number
+// or a Majority is complete with so many answers; null replies come, and do not count.
+// All is complete when something has come of each, if it is null replies alone. Then
+// the loop ends without an error.
+//
+// An error ends the loop too, and is yielded alone, after the replies that had come.
+// It wraps ErrNoReply as soon as so few members are left that what is wanted cannot
+// come any more; if the group has fewer members to begin with, nothing is sent. It wraps
+// the context's if ctx ends, ErrNotMember if this node leaves the group meanwhile,
+// ErrExpelled or ErrClosed if it leaves the ring; others are Send's. In a ring that
+// cannot go on for now the question waits.
+func (g *Group) Question(ctx context.Context, l Level, payload []byte, want Replies) iter.Seq2[Reply, error] {
+	return func(yield func(Reply, error) bool) {
+		q, err := g.pose(ctx, l, payload, want)
+		if err != nil {
+			yield(Reply{}, err)
+			return
+		}
+		if q == nil {
+			return
+		}
+		defer g.asks.end(q)
+		answers := 0
+		for cut := error(nil); ; cut = g.node.await(ctx, q.news) {
+			replies, over, err := g.asks.take(q)
+			for _, r := range replies {
+				if !r.Null {
+					answers++
+				}
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if !over && cut != nil {
+				over, err = true, cut
+			}
+			if err != nil {
+				yield(Reply{}, fmt.Errorf("%d of %d replies: %w", answers, q.count, err))
+			}
+			if over {
+				return
+			}
 		}
 	}
 }
 
-// end takes the question off the table and returns what was answered.
-func (t *askTable) end(id uint64) []Reply {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	q := t.open[id]
-	delete(t.open, id)
-	return q.replies
-}
-
-// Ask multicasts payload at level l and waits for the group's answers: as many as
-// want says, counted in the group's view as this node has it. It returns them in
-// the order in which they came. Members that fail or leave are not waited for: All
-// is then all the others, and if a number or a Majority cannot be reached, it returns
-// those that came and ErrNoReply. If ctx ends before, it returns those that came and
-// an error that wraps the context's. Other errors are Send's. It may not be called
-// inside a handler: it would wait for itself.
-func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) ([]Reply, error) {
+// pose sends a question. It returns nil if nothing is to be waited for.
+func (g *Group) pose(ctx context.Context, l Level, payload []byte, want Replies) (*question, error) {
 	n := g.node
 	if n.onLoop() {
 		return nil, fmt.Errorf("engine: %w: Ask inside a handler", ErrWouldBlock)
@@ -139,55 +122,17 @@ func (g *Group) Ask(ctx context.Context, l Level, payload []byte, want Replies) 
 	if len(payload)+askHead > MaxMessage {
 		return nil, fmt.Errorf("engine: %w: %d bytes, want at most %d in a question", ErrTooLarge, len(payload), MaxMessage-askHead)
 	}
-	count := want.of(g.Size())
-	if count == 0 {
+	if want == None {
 		return nil, g.Send(ctx, l, payload)
 	}
-	q := &question{all: want == All, want: count, pending: g.ids(), done: make(chan struct{})}
-	id := n.asks.add(q)
-	b := binary.LittleEndian.AppendUint64(make([]byte, 0, askHead+len(payload)), id)
-	if err := g.submit(ctx, true, l, kindAsk, append(b, payload...)); err != nil {
-		n.asks.end(id)
+	q, err := g.asks.begin(n.questions.Add(1), want)
+	if err != nil {
 		return nil, err
 	}
-	err := n.await(ctx, q.done)
-	replies := n.asks.end(id)
-	if err == nil {
-		err = q.err
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, askHead+len(payload)), q.number)
+	if err := g.submit(ctx, true, l, kindAsk, append(b, payload...)); err != nil {
+		g.asks.end(q)
+		return nil, err
 	}
-	if err != nil {
-		err = fmt.Errorf("%d of %d replies: %w", len(replies), count, err)
-	}
-	return replies, err
-}
-
-// ids returns the members of the group, as of the last view.
-func (g *Group) ids() map[uint64]bool {
-	list := map[uint64]bool{}
-	for _, id := range *g.members.Load() {
-		list[id] = true
-	}
-	return list
-}
-
-// reply takes an answer off the ring if it is for this node.
-func (n *Node) reply(d *core.Delivery) {
-	if len(d.Payload) < replyHead || binary.LittleEndian.Uint64(d.Payload) != n.proc.Self().ID {
-		return
-	}
-	t := n.roster.Table.Get(d.Group)
-	if t == nil {
-		return
-	}
-	from := n.view().Members[d.Sender]
-	a := &n.asks
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	q := a.open[binary.LittleEndian.Uint64(d.Payload[8:])]
-	if q == nil || q.ended() {
-		return // late, or more than were wanted
-	}
-	q.replies = append(q.replies, Reply{t.Rank(d.Sender), from, append([]byte(nil), d.Payload[replyHead:]...)})
-	delete(q.pending, from.ID)
-	q.settle()
+	return q, nil
 }

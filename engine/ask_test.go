@@ -65,17 +65,20 @@ func testAsk(t *testing.T, wrap func(Handler) Handler) {
 		}
 	}
 	eventually(t, "every question heard everywhere", func() bool { return heard.Load() == int64(3*asked) })
-	eventually(t, "no question left open", func() bool {
-		for _, n := range nodes {
-			n.asks.mu.Lock()
-			left := len(n.asks.open)
-			n.asks.mu.Unlock()
-			if left > 0 {
-				return false
-			}
+	noneOpen(t, groups)
+}
+
+// noneOpen fails the test if a question is left open.
+func noneOpen(t *testing.T, groups []*Group) {
+	t.Helper()
+	for i, g := range groups {
+		g.asks.mu.Lock()
+		left := len(g.asks.open)
+		g.asks.mu.Unlock()
+		if left > 0 {
+			t.Errorf("%d questions are left open at member %d", left, i)
 		}
-		return true
-	})
+	}
 }
 
 // TestAskEarlyEnd: a context that ends first leaves the replies that came.
@@ -210,5 +213,25 @@ func TestLaterRepliesAfterTheHandler(t *testing.T) {
 	}
 	if err := <-answered; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// BenchmarkAsk is the time until so many members of three in this process have answered.
+func BenchmarkAsk(b *testing.B) {
+	for _, l := range []Level{FIFO, Total, Total.Safe()} {
+		for _, want := range []Replies{One, Majority, All} {
+			b.Run(fmt.Sprint(l, "/", int(want)), func(b *testing.B) {
+				groups := joinAll(b, openRing(b, 3, nil), "ask", func(int) Handler {
+					return HandlerFunc(func(m *Message) { _ = m.Reply(m.Payload) })
+				})
+				ctx, payload := context.Background(), make([]byte, 64)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := groups[0].Ask(ctx, l, payload, want); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

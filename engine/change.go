@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"cohort/core"
 	"cohort/engine/recorder"
@@ -33,8 +34,8 @@ func (n *Node) submitting(payload []byte) {
 	if g == nil {
 		return
 	}
-	n.groups.bind(g)
-	if g.count == nil {
+	if n.groups.at(g.slot) != g { // else it joins again
+		n.groups.bind(g)
 		n.stats.groups.enter(g)
 	}
 	if g.state != nil {
@@ -100,7 +101,7 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	v.Joined = []int{t.Rank(sender)}
 	v.Fresh = own && e.Fresh
 	if own && g.state != nil && !e.Fresh {
-		g.restore.keepView(v)
+		n.tell(g, v)
 		g.fetchFrom(e.Donor, n.view())
 		return
 	}
@@ -152,22 +153,36 @@ func (n *Node) isGone(g *Group, why error) {
 	if g.queue != nil {
 		g.queue.close()
 	}
-	if !g.left() {
+	if g.out.CompareAndSwap(false, true) { // nobody can ask any more
 		close(g.gone)
 	}
+	g.asks.fail(fmt.Errorf("engine: %w: %q has been left", ErrNotMember, g.name))
 }
 
 func (n *Node) groupView(t *groups.Group[*Group]) GroupView {
-	v := GroupView{Group: t.Name, Num: t.Views}
-	ring := n.view().Members
-	for m := t.Members; m != 0; m &= m - 1 {
-		v.Members = append(v.Members, ring[bits.TrailingZeros64(m)])
+	return GroupView{Group: t.Name, Num: t.Views, Members: n.groups.roll(n.view(), t.Members)}
+}
+
+// maxRolls bounds the sets of members that are kept for the next group that has the same.
+const maxRolls = 256
+
+// roll lists the members of the ring's view with these ranks, a bit each. Groups that have
+// the same members share the list: of many groups it would else be most of the memory.
+func (t *groupTable) roll(v membership.View, ranks uint64) []membership.Member {
+	list, ok := t.rolls[ranks]
+	if !ok {
+		if t.rolls == nil || len(t.rolls) == maxRolls {
+			t.rolls = map[uint64][]membership.Member{}
+		}
+		list = slices.Clip(of(v, ranks))
+		t.rolls[ranks] = list
 	}
-	return v
+	return list
 }
 
 // tell hands the handler a view, in its place.
 func (n *Node) tell(g *Group, v GroupView) {
+	g.asks.view(&v)
 	if g.restore != nil {
 		g.restore.keepView(v)
 		return
@@ -177,15 +192,10 @@ func (n *Node) tell(g *Group, v GroupView) {
 
 // show is tell for a group that is up to date.
 func (n *Node) show(g *Group, v GroupView) {
-	if g.why != nil {
+	if g.mute {
 		return // it has no state, and is being left
 	}
-	ids := make([]uint64, len(v.Members))
-	for i, m := range v.Members {
-		ids[i] = m.ID
-	}
-	g.members.Store(&ids)
-	g.size.Store(int32(len(ids)))
+	g.size.Store(int32(len(v.Members)))
 	g.view = v
 	if g.queue != nil {
 		n.enqueue(g.queue, v)
@@ -203,7 +213,7 @@ func (s *sink) Deliver(d *core.Delivery) bool { return (*Node)(s).deliver(d) }
 // View takes a change of the ring's view.
 func (s *sink) View(c site.Change) {
 	n := (*Node)(s)
-	n.recent = nil
+	n.recent, n.groups.rolls = nil, nil
 	switch {
 	case c.Blocked:
 		n.block()
@@ -281,7 +291,6 @@ func (n *Node) pass(c site.Change) {
 	reasons := make([]membership.Reason, len(c.Old.Members))
 	for _, d := range c.Gone {
 		reasons[d.Rank] = d.Reason
-		n.asks.gone(c.Old.Members[d.Rank].ID)
 		n.offers.gone(c.Old.Members[d.Rank].ID)
 	}
 	shifts := n.roster.Pass(v, n.rank())
@@ -357,7 +366,6 @@ func (n *Node) expel(c site.Change) {
 	}
 	n.fence = false
 	n.roster.Out()
-	n.asks.fail(err)
 	n.offers.clear()
 	n.groups.catching = nil
 	for _, g := range n.groups.own() {
@@ -381,6 +389,7 @@ func (n *Node) expel(c site.Change) {
 			g.away.Store(true)
 		}
 		g.id = 0
+		g.asks.fail(err)
 		g.cutShort()
 		if g.view.Num > 0 {
 			n.show(g, v)

@@ -19,7 +19,7 @@
 //	}))
 //	err = orders.Send(ctx, engine.Total, []byte("buy 100"))
 //
-// A sender gets its own messages too, in their place. Messages have 0 bytes to 16 MiB.
+// [Node.JoinAll] joins thousands at once, and [Node.LeaveAll] leaves them. A sender gets its own messages too, in their place. Messages have 0 bytes to 16 MiB.
 //
 // # Views
 //
@@ -74,15 +74,17 @@
 // block: meanwhile the node receives and acknowledges nothing, the ring waits, and
 // after [Config].Timeout goes on without it. [Queued] gives a handler that may block a goroutine and a queue
 // of its own. The message and its payload are borrowed until the handler returns;
-// [Message.Retain] keeps the payload. Send and Reply inside a handler never wait:
+// [Message.Retain] keeps the payload. Send, Reply and Decline inside a handler never wait:
 // what has no room is kept aside, up to 64 MiB. Join, Leave and Ask would wait for
 // the loop itself and are refused there. Close is allowed.
 //
 // # Questions
 //
 // [Group.Ask] multicasts a question and collects replies: a number of them, a
-// [Majority], or [All]. A handler answers with [Message.Reply]. Members that fail are
-// not waited for.
+// [Majority], or [All]; [Group.Question] hands them over as they come. A handler answers with
+// [Message.Reply] or, after it has returned, through [Message.Answer]. Nobody is waited for who
+// has failed or left, or says with [Message.Decline] that it will not answer: of each of those
+// comes a null reply, with the reason.
 //
 // # Back pressure
 //
@@ -104,7 +106,7 @@
 //	ErrNoQuorum    too few members of the view are left: nothing can be sent until that changes
 //	ErrExpelled    the ring has gone on without this node, which is looking for it
 //	ErrState       Join: no member could give the group's state
-//	ErrNoReply     Ask: too few members are left to answer
+//	ErrNoReply     Ask, Question: too few members are left to answer
 //	ErrTooLarge    more than MaxMessage bytes
 //	ErrLevel       no such level
 //	ErrWouldBlock  no room, and waiting was not wanted or, in a handler, not possible

@@ -124,16 +124,7 @@ func ExampleGroup_Ask() {
 	nodes := openTwo(ctx, "example-ask")
 	defer closeBoth(nodes)
 
-	both := make(chan struct{}) // closed when the asker's view of the group has both
-	var group *engine.Group
-	for _, n := range []*engine.Node{nodes[1], nodes[0]} {
-		g, err := n.Join(ctx, "sums", answerer{rank: n.Rank(), both: both, asks: n == nodes[0]})
-		if err != nil {
-			log.Fatal(err)
-		}
-		group = g
-	}
-	<-both
+	group := joinBoth(ctx, nodes, "sums", -1)
 	replies, err := group.Ask(ctx, engine.Causal, []byte("how much?"), engine.All)
 	if err != nil {
 		log.Fatal(err)
@@ -147,18 +138,67 @@ func ExampleGroup_Ask() {
 	// 1: 101
 }
 
+// Replies come one by one. The member that is on standby declines, so that the loop
+// need not wait for it.
+func ExampleGroup_Question() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	nodes := openTwo(ctx, "example-question")
+	defer closeBoth(nodes)
+
+	group := joinBoth(ctx, nodes, "standby", 1)
+	for r, err := range group.Question(ctx, engine.Causal, []byte("how much?"), engine.All) {
+		switch {
+		case err != nil:
+			log.Fatal(err)
+		case r.Null && r.Reason == 0:
+			fmt.Printf("%d declines\n", r.Sender)
+		case r.Null:
+			fmt.Printf("%d is gone: %v\n", r.Sender, r.Reason)
+		default:
+			fmt.Printf("%d: %s\n", r.Sender, r.Payload)
+		}
+	}
+	// Unordered output:
+	// 0: 100
+	// 1 declines
+}
+
+// joinBoth makes both nodes answerers of a group, and returns the first one's as soon as
+// that knows of both. The one with the rank standby does not answer.
+func joinBoth(ctx context.Context, nodes [2]*engine.Node, name string, standby int) (group *engine.Group) {
+	both := make(chan struct{})
+	for _, n := range []*engine.Node{nodes[1], nodes[0]} {
+		g, err := n.Join(ctx, name, answerer{rank: n.Rank(), both: both, asks: n == nodes[0], standby: n.Rank() == standby})
+		if err != nil {
+			log.Fatal(err)
+		}
+		group = g
+	}
+	<-both
+	return group
+}
+
 // answerer is a Handler that replies with a number.
 type answerer struct {
-	rank int
-	both chan struct{}
-	asks bool
+	rank    int
+	both    chan struct{} // closed when the asker's view of the group has both
+	asks    bool
+	standby bool
 }
 
 func (a answerer) Deliver(m *engine.Message) {
-	if m.Asked() {
-		if err := m.Reply(fmt.Appendf(nil, "%d", 100+a.rank)); err != nil {
-			log.Print(err)
-		}
+	if !m.Asked() {
+		return
+	}
+	err := error(nil)
+	if a.standby {
+		err = m.Decline()
+	} else {
+		err = m.Reply(fmt.Appendf(nil, "%d", 100+a.rank))
+	}
+	if err != nil {
+		log.Print(err)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // with it in the end the ring, waits for it, and expels it past Config.Timeout. Wrap
 // it with Queued if it may.
 //
-// A handler may call Send and Reply: they never wait there. It may not call Join,
+// A handler may call Send, Reply and Decline: they never wait there. It may not call Join,
 // Leave or Ask, which wait for the loop: they return ErrWouldBlock.
 type Handler interface {
 	// Deliver takes a message. It and its payload are borrowed until Deliver returns.
@@ -41,7 +41,7 @@ func (f HandlerFunc) View(GroupView) {}
 type GroupView struct {
 	Group   string
 	Num     uint64              // counts the group's views, from 1
-	Members []membership.Member // by rank in the group: age, oldest first
+	Members []membership.Member // by rank in the group: age, oldest first. Shared: do not write to it
 	Joined  []int               // ranks of those who were not in the view before
 	Left    []Departed          // who was in it, and is not any more
 
@@ -69,28 +69,33 @@ type Departed struct {
 
 // Group is this node's membership in a process group.
 type Group struct {
-	node     *Node
+	// What each message looks at comes first and fills a cache line: where groups are many,
+	// most of them are in no cache.
+	node    *Node
+	handler Handler
+	queue   *queue      // if the handler is a queued one
+	restore *restoring  // being brought up to the group's state. The holder of Node.mu's, as are:
+	id      uint32      // number in the ring; 0: not in the group now
+	mute    bool        // the handler gets nothing more: see why
+	counter uint8       // of messages handed over: see groupCounts
+	slot    uint32      // this node's own number of it
+	out     atomic.Bool // gone is closed
+	away    atomic.Bool // expelled, and not back yet
+
 	name     string
-	handler  Handler
 	state    Stateful // the handler, if it is stateful
-	queue    *queue   // if the handler is a queued one
-	slot     uint32   // this node's own number of it
 	joined   chan struct{}
 	gone     chan struct{}
-	failed   error                    // why it is gone though nobody left it; read after gone
-	size     atomic.Int32             // members
-	members  atomic.Pointer[[]uint64] // their IDs
-	away     atomic.Bool              // expelled, and not back yet
-	leaving  atomic.Bool              // Leave has been called, or its Join has given up
-	unwanted atomic.Bool              // by its Join, and nobody has told the ring yet
+	failed   error // why it is gone though nobody left it; read after gone
+	asks     askTable
+	size     atomic.Int32 // members
+	leaving  atomic.Bool  // Leave has been called, or its Join has given up
+	unwanted atomic.Bool  // by its Join, and nobody has told the ring yet
 
 	// The holder of Node.mu's:
-	id      uint32     // number in the ring; 0: not in the group now
-	view    GroupView  // the last that the handler was told of
-	restore *restoring // being brought up to the group's state
-	count   *uint64    // messages handed over; nil before it is bound
-	again   bool       // join again once the restore that was cut short has ended
-	why     error      // its state cannot be restored
+	view  GroupView // the last that the handler was told of
+	again bool      // join again once the restore that was cut short has ended
+	why   error     // its state cannot be restored: it is being left
 }
 
 // MaxGroupName bounds a group's name, bytes.
@@ -100,8 +105,10 @@ const MaxGroupName = groups.MaxName
 type groupTable struct {
 	slots     []*Group // by Group.slot, once its join has been submitted
 	catching  []*Group // being brought up to date from their spools
-	restoring int      // groups with a restore
-	late      []*queue // queues that views wait for
+	discards  []discard
+	rolls     map[uint64][]membership.Member // of the ring's view; see roll
+	restoring int                            // groups with a restore
+	late      []*queue                       // queues that views wait for
 	givenUp   atomic.Bool
 
 	mu     sync.Mutex
@@ -156,185 +163,7 @@ func (t *groupTable) bind(g *Group) {
 	t.slots[g.slot] = g
 }
 
-// Join makes this node a member of the named group, 1 to MaxGroupName bytes, and
-// returns once all members of the ring will see it as one. h gets the group's
-// messages and views from then on. If h is Stateful and the group has a state, it is
-// restored first; errors of that wrap ErrState or those of h.Restore.
-//
-// The membership lasts until Leave or Close. If the ring goes on without this node,
-// the node joins again by itself: see GroupView.
-func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error) {
-	if name == "" || len(name) > MaxGroupName {
-		return nil, fmt.Errorf("engine: %w: group name of %d bytes, want 1 to %d", ErrConfig, len(name), MaxGroupName)
-	}
-	if h == nil {
-		return nil, fmt.Errorf("engine: %w: group %q: the handler is nil", ErrConfig, name)
-	}
-	if n.onLoop() {
-		return nil, fmt.Errorf("engine: %w: Join inside a handler", ErrWouldBlock)
-	}
-	g := &Group{node: n, name: name, handler: h, joined: make(chan struct{}), gone: make(chan struct{})}
-	if q, ok := h.(queued); ok {
-		g.handler = q.h
-		g.queue = newQueue(n, g, q)
-	}
-	g.state, _ = g.handler.(Stateful)
-	if err := n.claim(ctx, g); err != nil {
-		g.drop()
-		return nil, fmt.Errorf("joining %q: %w", name, err)
-	}
-	if err := n.sendOp(ctx, n.joinOp(g)); err != nil {
-		n.groups.disown(g)
-		g.drop()
-		return nil, fmt.Errorf("joining %q: %w", name, err)
-	}
-	if err := n.awaitJoin(ctx, g); err != nil {
-		n.giveUp(g)
-		return nil, fmt.Errorf("joining %q: %w", name, err)
-	}
-	return g, nil
-}
-
-// drop ends a group that no one but its Join knows.
-func (g *Group) drop() {
-	if g.queue != nil {
-		g.queue.close()
-	}
-}
-
-func (n *Node) joinOp(g *Group) groups.Op {
-	return groups.Op{Kind: groups.Join, Name: g.name, Stateful: g.state != nil, Serial: newID()}
-}
-
-func (n *Node) sendOp(ctx context.Context, o groups.Op) error {
-	return n.send(ctx, true, controlMeta, o.Append(nil))
-}
-
-// awaitJoin waits until g is joined, or cannot be.
-func (n *Node) awaitJoin(ctx context.Context, g *Group) error {
-	select {
-	case <-g.joined:
-		return nil
-	case <-g.gone:
-		return g.failed
-	case <-ctx.Done():
-		return fmt.Errorf("engine: %w", context.Cause(ctx))
-	case <-n.stopped:
-		return errClosed
-	}
-}
-
-// await waits for the loop to close done.
-func (n *Node) await(ctx context.Context, done chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("engine: %w", context.Cause(ctx))
-	case <-n.stopped:
-		return errClosed
-	}
-}
-
-// claim makes g this node's group of its name. One that is being left is waited for.
-func (n *Node) claim(ctx context.Context, g *Group) error {
-	for {
-		other := n.groups.claim(g)
-		switch {
-		case other == nil:
-			return nil
-		case !other.leaving.Load():
-			return fmt.Errorf("engine: %w: the group is joined already", ErrConfig)
-		}
-		if err := n.await(ctx, other.gone); err != nil {
-			return err
-		}
-	}
-}
-
-// claim enters g, or returns who has its name.
-func (t *groupTable) claim(g *Group) (other *Group) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if other = t.locals[g.name]; other != nil {
-		return other
-	}
-	t.last++
-	g.slot = t.last
-	t.locals[g.name] = g
-	return nil
-}
-
-func (t *groupTable) disown(g *Group) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.locals[g.name] == g {
-		delete(t.locals, g.name)
-	}
-}
-
-// giveUp ends a Join that waits no more. The loop leaves the group again, now or
-// when it has been joined.
-func (n *Node) giveUp(g *Group) {
-	if g.leaving.CompareAndSwap(false, true) {
-		g.unwanted.Store(true)
-		n.groups.givenUp.Store(true)
-		_ = n.conn.Wake() // closed: there is nothing to leave
-	}
-}
-
-// takeBack leaves the groups whose Joins have given up.
-func (n *Node) takeBack() {
-	if !n.groups.givenUp.Load() || !n.roster.Known() {
-		return
-	}
-	n.groups.givenUp.Store(false)
-	for _, g := range n.groups.own() {
-		if g.id != 0 {
-			n.abandon(g)
-		}
-	}
-}
-
-// abandon leaves a group if its Join has given up.
-func (n *Node) abandon(g *Group) {
-	if g.unwanted.CompareAndSwap(true, false) {
-		n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
-	}
-}
-
-// Leave ends the membership and returns once no more messages will be delivered;
-// within a queued handler, once no more will be queued. What this node has sent to
-// the group is delivered before.
-func (g *Group) Leave(ctx context.Context) error {
-	n := g.node
-	if n.onLoop() {
-		return fmt.Errorf("engine: %w: Leave inside a handler", ErrWouldBlock)
-	}
-	if g.left() || !g.leaving.CompareAndSwap(false, true) {
-		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
-	}
-	if err := n.sendOp(ctx, groups.Op{Kind: groups.Leave, Name: g.name}); err != nil {
-		g.leaving.Store(false)
-		return err
-	}
-	if err := n.await(ctx, g.gone); err != nil || g.queue == nil {
-		return err
-	}
-	if slices.Contains(n.groups.othersQueues(), g.queue) {
-		return n.await(ctx, g.queue.ended)
-	}
-	return nil
-}
-
-func (g *Group) left() bool {
-	select {
-	case <-g.gone:
-		return true
-	default:
-		return false
-	}
-}
+func (g *Group) left() bool { return g.out.Load() }
 
 // Name returns the group's name.
 func (g *Group) Name() string { return g.name }

@@ -52,6 +52,9 @@ func (n *Node) shut() {
 	for _, g := range n.groups.own() {
 		g.endRestore()
 	}
+	for _, d := range n.groups.discards {
+		d.r.close()
+	}
 	if err := n.conn.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing sockets: %w", err)
 	}

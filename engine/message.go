@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 
 	"cohort/core"
 	"cohort/membership"
@@ -51,46 +49,6 @@ func (m *Message) Retain() []byte {
 	return append([]byte(nil), m.Payload...)
 }
 
-// Asked tells whether the sender waits for a reply.
-func (m *Message) Asked() bool { return m.asked }
-
-// Reply answers the message's sender, which used Ask; payload is the caller's
-// again when Reply returns. The answer takes its place in this member's FIFO
-// stream, not in the total order. A member may reply more than once: each counts.
-// Replying to a message that nobody waits for is an error.
-func (m *Message) Reply(payload []byte) error { return m.Later()(payload) }
-
-// AnswerTo has Reply and Later hand their answers to f instead of to the sender, and
-// Asked be true: for a handler that stands before another's. The payload that f gets is
-// borrowed until it returns.
-func (m *Message) AnswerTo(f func(payload []byte) error) { m.asked, m.answerTo = true, f }
-
-// Later returns what Reply does, for an answer after the handler has returned, from
-// any goroutine.
-func (m *Message) Later() (reply func(payload []byte) error) {
-	if m.answerTo != nil {
-		return m.answerTo
-	}
-	if !m.asked {
-		return func([]byte) error {
-			return fmt.Errorf("engine: %w: a reply to a message that was not asked", ErrConfig)
-		}
-	}
-	g, to, question := m.group, m.From().ID, m.question
-	return func(payload []byte) error {
-		b := make([]byte, 0, replyHead+len(payload))
-		b = binary.LittleEndian.AppendUint64(b, to)
-		b = binary.LittleEndian.AppendUint64(b, question)
-		return g.submit(context.Background(), true, FIFO, kindReply, append(b, payload...))
-	}
-}
-
-// replyHead and askHead are the bytes before a reply's and a question's payload.
-const (
-	replyHead = 16
-	askHead   = 8
-)
-
 // deliver takes a message from the protocol.
 func (n *Node) deliver(d *core.Delivery) bool {
 	switch d.Kind {
@@ -115,7 +73,7 @@ func (n *Node) deliver(d *core.Delivery) bool {
 	if g.restore != nil {
 		return g.restore.keep(n, d)
 	}
-	if g.why != nil || t.Members>>d.Sender&1 == 0 {
+	if g.mute || t.Members>>d.Sender&1 == 0 {
 		return true // it has no state, and is being left; or the sender is broken
 	}
 	return n.hand(g, t.Rank(d.Sender), d.Level, d.Kind, d.Payload, d)
@@ -136,10 +94,10 @@ func (n *Node) hand(g *Group, sender int, l Level, kind uint8, payload []byte, d
 		if !g.queue.offer(m) {
 			return false
 		}
-		*g.count++
+		n.stats.groups.counts[g.counter]++
 		return true
 	}
-	*g.count++
+	n.stats.groups.counts[g.counter]++
 	m.view = &g.view
 	g.handler.Deliver(m)
 	return true

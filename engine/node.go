@@ -63,6 +63,8 @@ type Node struct {
 	leaving bool
 	closeBy int64 // when the loop ends, or membership.Never
 
+	questions atomic.Uint64 // asked so far: the number of the last one
+
 	loop    atomic.Uint64 // thread of the loop
 	closing atomic.Bool
 	stopped chan struct{} // closed when the loop has ended
@@ -70,7 +72,6 @@ type Node struct {
 	stats   published
 	obs     observer
 	dumps   dumps
-	asks    askTable
 	offers  offers
 	results results
 	seeds   seeds
@@ -99,7 +100,6 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.message.node = n
 	n.roster = groups.NewRoster[*Group]()
 	n.groups.init()
-	n.asks.init()
 	n.offers.init()
 	n.presence.init()
 	n.in.init(n.pool)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,26 +123,31 @@ func (t *groupTable) running(q *queue, yes bool) {
 // call. A queued handler itself may not wait: not for itself, nor for another
 // that may be waiting for it. It returns at once.
 func (t *groupTable) awaitQueues() {
-	for _, q := range t.othersQueues() {
+	if t.onQueue() {
+		return
+	}
+	t.mu.Lock()
+	list := slices.Collect(maps.Keys(t.queues))
+	t.mu.Unlock()
+	for _, q := range list {
 		<-q.ended
 	}
 }
 
-// othersQueues lists the queues that run; none if the caller is one's handler.
-func (t *groupTable) othersQueues() (list []*queue) {
+// onQueue tells whether the caller is a queued handler.
+func (t *groupTable) onQueue() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.queues) == 0 {
-		return nil
+		return false
 	}
 	caller := goroutineID()
 	for q := range t.queues {
 		if q.caller.Load() == caller {
-			return nil
+			return true
 		}
-		list = append(list, q)
 	}
-	return list
+	return false
 }
 
 func (q *queue) put(m *Message) bool {

@@ -128,7 +128,9 @@ func (n *Node) startOver(g *Group) {
 		r.cancel()
 		return
 	}
-	g.endRestore()
+	if r := g.dropRestore(); r != nil {
+		n.groups.discards = append(n.groups.discards, discard{g, r})
+	}
 	n.restores(g, newRestoring(newID(), n.proc.Site().Key()))
 	g.restore.keepView(n.groupView(n.roster.Table.Get(g.id)))
 	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
@@ -210,13 +212,46 @@ func (n *Node) restores(g *Group, r *restoring) {
 
 // endRestore drops the spool.
 func (g *Group) endRestore() {
-	if g.restore == nil {
-		return
+	if r := g.dropRestore(); r != nil {
+		r.close()
 	}
-	_ = g.restore.spool.Close() // its file has no name any more
+}
+
+func (r *restoring) close() { _ = r.spool.Close() } // its file has no name any more
+
+// dropRestore ends the restore, and returns it: its spool is the caller's. nil: there is none.
+func (g *Group) dropRestore() *restoring {
+	r := g.restore
+	if r == nil {
+		return nil
+	}
 	g.node.restores(g, nil)
 	c := &g.node.groups.catching
 	*c = slices.DeleteFunc(*c, func(o *Group) bool { return o == g })
+	return r
+}
+
+// discard is a spool that has been given up: the state to come contains it. The
+// questions in it have yet to be declined.
+type discard struct {
+	g *Group
+	r *restoring
+}
+
+// decline reads on in the discards. It returns the number of records read.
+func (t *groupTable) decline(n *Node, limit int) (count int) {
+	for len(t.discards) > 0 && count < limit {
+		d := t.discards[0]
+		k := d.r.next()
+		if k == nil {
+			d.r.close()
+			t.discards = t.discards[1:]
+			continue
+		}
+		n.decline(d.g, k)
+		count++
+	}
+	return count
 }
 
 // catchUp goes on with the groups that are not up to date, and with what else waits
@@ -229,6 +264,7 @@ func (n *Node) catchUp(limit int) (count int) {
 	if len(n.groups.late) > 0 {
 		n.catchUpQueues()
 	}
+	count = n.groups.decline(n, limit)
 	for _, g := range slices.Clone(n.groups.catching) {
 		if !n.showable(g) {
 			continue
@@ -351,7 +387,7 @@ func (n *Node) operate(g *Group, o groups.Op) {
 func (n *Node) cannotRestore(g *Group, why error) {
 	n.stateFailed(g.restore, why)
 	n.cfg.Logger.Error("the group's state cannot be restored", "group", g.name, "error", why)
-	g.why = why
+	g.mute, g.why = true, why
 	g.leaving.Store(true)
 	g.endRestore()
 	n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
@@ -391,6 +427,7 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 				n.show(g, v)
 			}
 		case skip:
+			n.decline(g, k)
 		case k.Mark == groups.Offer:
 			n.takeSnapshot(g, r.offers[k.At])
 		case k.Mark == groups.Message:

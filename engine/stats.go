@@ -70,18 +70,19 @@ type GroupStats struct {
 // maxCounted bounds the groups whose messages are counted one by one.
 const maxCounted = 32
 
-// groupCounts is those counters. The last one is of all other groups.
+// groupCounts is those counters, by Group.counter. The first one is of all groups that
+// are not counted one by one.
 type groupCounts struct {
-	groups [maxCounted]*Group // nil: free
+	groups [maxCounted]*Group // that have counters 1 and up; nil: free
 	counts [maxCounted + 1]uint64
 }
 
-// enter gives a group its counter, which it keeps for as long as it exists.
+// enter gives a group a counter of its own if there is one, which it keeps for as long
+// as it exists.
 func (c *groupCounts) enter(g *Group) {
-	g.count = &c.counts[maxCounted]
 	if i := slices.Index(c.groups[:], nil); i >= 0 {
-		c.groups[i], c.counts[i] = g, 0
-		g.count = &c.counts[i]
+		g.counter = uint8(i + 1)
+		c.groups[i], c.counts[g.counter] = g, 0
 	}
 }
 
@@ -160,8 +161,8 @@ func (n *Node) GroupStats() []GroupStats {
 	list := make([]GroupStats, 0, maxCounted+1)
 	for i, g := range c.groups {
 		if g != nil {
-			list = append(list, GroupStats{g.name, c.counts[i]})
+			list = append(list, GroupStats{g.name, c.counts[i+1]})
 		}
 	}
-	return append(list, GroupStats{"", c.counts[maxCounted]})
+	return append(list, GroupStats{"", c.counts[0]})
 }

@@ -17,7 +17,7 @@ import (
 const (
 	kindPlain   = 0
 	kindAsk     = 1 // payload begins with the question's number
-	kindReply   = 2 // payload begins with the asker's rank and the question's number
+	kindReply   = 2 // payload begins with the asker's ID and the question's number
 	kindControl = 3 // joins and leaves of groups
 )
 

@@ -772,38 +772,6 @@ func TestLeaveAndClose(t *testing.T) {
 	}
 }
 
-// TestAskWithoutTheDead: All is all the others; what cannot be reached is an error.
-func TestAskWithoutTheDead(t *testing.T) {
-	nodes := openRing(t, 3, func(_ int, c *Config) { c.Timeout = 300 * time.Millisecond })
-	groups := joinAll(t, nodes, "ask", func(i int) Handler {
-		return HandlerFunc(func(m *Message) {
-			if m.Asked() && i != 2 {
-				_ = m.Reply([]byte("yes")) // in a ring that goes on
-			}
-		})
-	})
-	allJoined(t, groups)
-	type answer struct {
-		replies []Reply
-		err     error
-	}
-	all, three := make(chan answer, 1), make(chan answer, 1)
-	ask := func(to chan answer, want Replies) {
-		r, err := groups[0].Ask(patient(t), Causal, nil, want)
-		to <- answer{r, err}
-	}
-	go ask(all, All)
-	go ask(three, 3)
-	time.Sleep(50 * time.Millisecond)
-	die(nodes[2])
-	if a := <-all; a.err != nil || len(a.replies) != 2 {
-		t.Errorf("All: %d replies, %v; want 2", len(a.replies), a.err)
-	}
-	if a := <-three; !errors.Is(a.err, ErrNoReply) || len(a.replies) != 2 {
-		t.Errorf("3: %d replies, %v; want 2 and ErrNoReply", len(a.replies), a.err)
-	}
-}
-
 // TestStateComesWhileBlocked: who has got the group's state while the ring could not
 // go on tells the others once it can, and gives it to others from then on.
 func TestStateComesWhileBlocked(t *testing.T) {

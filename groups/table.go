@@ -79,7 +79,7 @@ type Table[L any] struct {
 	view   membership.View
 	next   uint32      // number of the next group; 0: all have been used
 	list   []*Group[L] // by number; some have no members any more
-	byID   map[uint32]*Group[L]
+	byID   index[L]
 	byName map[string]*Group[L]
 }
 
@@ -99,11 +99,11 @@ func (g *Group[L]) Rank(ring int) int { return bits.OnesCount64(g.Members & (1<<
 
 // New returns the table of a ring's first view: empty.
 func New[L any](v membership.View) *Table[L] {
-	return &Table[L]{view: v, next: 1, byID: map[uint32]*Group[L]{}, byName: map[string]*Group[L]{}}
+	return &Table[L]{view: v, next: 1, byID: index[L]{}, byName: map[string]*Group[L]{}}
 }
 
 // Get returns the group with this number; nil if there is none.
-func (t *Table[L]) Get(id uint32) *Group[L] { return t.byID[id] }
+func (t *Table[L]) Get(id uint32) *Group[L] { return t.byID.get(id) }
 
 // Find returns the group with this name; nil if it has no members.
 func (t *Table[L]) Find(name string) *Group[L] { return t.byName[name] }
@@ -205,7 +205,7 @@ func (t *Table[L]) make(name string) *Group[L] {
 
 func (t *Table[L]) add(g *Group[L]) {
 	t.list = append(t.list, g)
-	t.byID[g.ID] = g
+	t.byID.put(g)
 	t.byName[g.Name] = g
 }
 
@@ -216,7 +216,7 @@ func (t *Table[L]) shrink(g *Group[L], members uint64) {
 	g.Stateful &= members
 	g.Ready &= members
 	if members == 0 {
-		delete(t.byID, g.ID)
+		t.byID.remove(g.ID)
 		delete(t.byName, g.Name)
 	}
 }

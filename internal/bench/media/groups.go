@@ -6,13 +6,11 @@ import (
 	"time"
 
 	"cohort/engine"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// joining is how many groups a member joins at a time: each waits for its place in the
-// total order, and many places come with one turn of the token.
-const joining = 64
+// joining is how many groups a member joins at a time. Between two batches it looks
+// whether there is time for another.
+const joining = 1000
 
 // Join joins groups until there are so many or the limit has passed. It returns how
 // many there are.
@@ -27,24 +25,17 @@ func (m *engineMedium) Join(ctx context.Context, groups int, limit time.Duration
 
 // some joins the next n groups at once.
 func (m *engineMedium) some(ctx context.Context, n int) error {
-	first := len(m.groups)
-	m.groups = append(m.groups, make([]*engine.Group, n)...)
-	m.full = append(m.full, make([]<-chan struct{}, n)...)
-	all, ctx := errgroup.WithContext(ctx)
-	for i := first; i < first+n; i++ {
-		all.Go(func() (err error) {
-			m.groups[i], m.full[i], err = m.join(ctx, fmt.Sprintf("%s %d", groupName, i))
-			return err
-		})
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s %d", groupName, len(m.groups)+i)
 	}
-	return all.Wait()
-}
-
-// join joins one group.
-func (m *engineMedium) join(ctx context.Context, name string) (*engine.Group, <-chan struct{}, error) {
-	h := &handler{sink: m.sink, members: m.members, all: make(chan struct{})}
-	g, err := m.node.Join(ctx, name, h)
-	return g, h.all, err
+	list, err := m.node.JoinAll(ctx, names, func(string) engine.Handler {
+		h := &handler{sink: m.sink, members: m.members, all: make(chan struct{})}
+		m.full = append(m.full, h.all)
+		return h
+	})
+	m.groups = append(m.groups, list...)
+	return err
 }
 
 // met waits until all members are in each of the first n groups.
