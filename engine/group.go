@@ -50,7 +50,8 @@ type GroupView struct {
 	Fresh bool
 
 	// Blocked: too few members of the ring are left for anybody here to go on. Sends
-	// fail with ErrNoQuorum and nothing is delivered until the next view.
+	// fail with ErrNoQuorum and nothing is delivered until the ring goes on. If the group
+	// has lost no member by then, no view tells of that: try to send.
 	Blocked bool
 
 	// Expelled: the ring has gone on without this node, for the Reason if that is known

@@ -71,7 +71,7 @@ func await(t *testing.T, h *toolkit.Host[*tally], what string, ok func(m *tally)
 
 // TestMachinesTalk: what Do and Deliver send comes to all, and a joiner has the state.
 func TestMachinesTalk(t *testing.T) {
-	nodes := testring.Open(t, 3)
+	nodes := testring.Open(t, 3, testring.Timeout)
 	a, b := join(t, nodes[0]), join(t, nodes[1])
 	await(t, a, "both are in", func(m *tally) bool { return m.view == 2 })
 	for range 10 {
@@ -133,7 +133,7 @@ func TestWaitsEnd(t *testing.T) {
 
 // TestExpulsionEndsWaits: the machine begins anew, and who waited is told.
 func TestExpulsionEndsWaits(t *testing.T) {
-	nodes := testring.Open(t, 3)
+	nodes := testring.Open(t, 3, testring.Timeout)
 	var hosts []*toolkit.Host[*tally]
 	for _, n := range nodes {
 		hosts = append(hosts, join(t, n))

@@ -12,15 +12,15 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/membership"
 	"cohort/toolkit"
-	"cohort/toolkit/internal/ringtest"
 )
 
 func join(t testing.TB, nodes []*engine.Node, parties int, f OnFailure) (list []*Barrier) {
 	t.Helper()
 	for _, n := range nodes {
-		b, err := Join(ringtest.Patient(t), n, "barrier", parties, f)
+		b, err := Join(testring.Patient(t), n, "barrier", parties, f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func join(t testing.TB, nodes []*engine.Node, parties int, f OnFailure) (list []
 // TestMeet: none is ahead of another by more than a generation, and who comes before there
 // are enough waits.
 func TestMeet(t *testing.T) {
-	nodes := ringtest.Open(t, 3, time.Minute)
+	nodes := testring.Open(t, 3, time.Minute)
 	first := join(t, nodes[:1], 3, GoOn)[0]
 	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
@@ -46,7 +46,7 @@ func TestMeet(t *testing.T) {
 		wg.Go(func() {
 			for k := range came {
 				came[k].Add(1)
-				if g, err := b.Wait(ringtest.Patient(t)); err != nil || g != uint64(k+1) {
+				if g, err := b.Wait(testring.Patient(t)); err != nil || g != uint64(k+1) {
 					t.Errorf("Wait %d: generation %d, %v", k, g, err)
 				}
 				if n := came[k].Load(); n != 3 {
@@ -62,13 +62,13 @@ func TestMeet(t *testing.T) {
 // for all, also those who come later, and for each only once.
 func TestFailure(t *testing.T) {
 	for _, f := range []OnFailure{GoOn, Break} {
-		nodes := ringtest.Open(t, 3, 300*time.Millisecond)
+		nodes := testring.Open(t, 3, 300*time.Millisecond)
 		list := join(t, nodes, 3, f)
 		errs := make(chan error)
-		wait := func(b *Barrier) { _, err := b.Wait(ringtest.Patient(t)); errs <- err }
+		wait := func(b *Barrier) { _, err := b.Wait(testring.Patient(t)); errs <- err }
 		go wait(list[0])
-		resume := ringtest.Stall(t, nodes[2])
-		ringtest.Eventually(t, "a view of two", func() bool { return list[1].host.Group().Size() == 2 })
+		resume := testring.Stall(t, nodes[2])
+		testring.Eventually(t, "a view of two", func() bool { return list[1].host.Group().Size() == 2 })
 		go wait(list[1])
 		for range 2 {
 			if err := <-errs; errors.Is(err, ErrBroken) != bool(f) || f == GoOn && err != nil {
@@ -76,7 +76,7 @@ func TestFailure(t *testing.T) {
 			}
 		}
 		resume()
-		ringtest.Eventually(t, "three again", func() bool {
+		testring.Eventually(t, "three again", func() bool {
 			return list[1].host.Group().Size() == 3 && list[2].host.Group().Size() == 3
 		})
 		for _, b := range list {
@@ -91,23 +91,23 @@ func TestFailure(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	nodes := ringtest.Open(t, 2, time.Minute)
+	nodes := testring.Open(t, 2, time.Minute)
 	b := join(t, nodes[:1], 3, GoOn)[0]
 	for parties, want := range map[int]string{0: "0 parties", 65: "65 parties", 2: "the group's has 3 parties"} {
-		if _, err := Join(ringtest.Patient(t), nodes[1], "barrier", parties, GoOn); !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), want) {
+		if _, err := Join(testring.Patient(t), nodes[1], "barrier", parties, GoOn); !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d parties: %v", parties, err)
 		}
 	}
 	waits := make(chan error)
-	go func() { _, err := b.Wait(ringtest.Patient(t)); waits <- err }()
-	ringtest.Eventually(t, "one who waits", func() (ok bool) {
+	go func() { _, err := b.Wait(testring.Patient(t)); waits <- err }()
+	testring.Eventually(t, "one who waits", func() (ok bool) {
 		b.host.Look(func(m *machine) { ok = len(m.arrived) == 1 })
 		return ok
 	})
-	if _, err := b.Wait(ringtest.Patient(t)); !errors.Is(err, ErrWaiting) {
+	if _, err := b.Wait(testring.Patient(t)); !errors.Is(err, ErrWaiting) {
 		t.Errorf("a second Wait: %v", err)
 	}
-	if err := b.Leave(ringtest.Patient(t)); err != nil {
+	if err := b.Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-waits; !errors.Is(err, engine.ErrNotMember) {

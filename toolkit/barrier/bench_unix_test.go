@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cohort/engine"
-	"cohort/toolkit/internal/ringtest"
+	"cohort/internal/testring"
 )
 
 // BenchmarkWait is one generation of three members that come at about the same time. The
@@ -19,11 +19,11 @@ import (
 func BenchmarkWait(b *testing.B) {
 	for _, l := range []engine.Level{engine.Total, engine.Total.Safe(), engine.Total.SafeAll()} {
 		b.Run(fmt.Sprint(l), func(b *testing.B) {
-			list := join(b, ringtest.Open(b, 3, time.Minute), 3, GoOn)
+			list := join(b, testring.Open(b, 3, time.Minute), 3, GoOn)
 			for _, k := range list {
 				k.host.Look(func(m *machine) { m.level = l })
 			}
-			cost := ringtest.Measure(b)
+			cost := testring.Measure(b)
 			var wg sync.WaitGroup
 			for _, k := range list {
 				wg.Go(func() {

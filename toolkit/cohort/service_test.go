@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"cohort/engine"
-	"cohort/toolkit/internal/ringtest"
+	"cohort/internal/testring"
 )
 
 // TestMain fails the package if a goroutine outlives its node.
@@ -23,16 +23,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // open has n nodes serve; the function of the i-th is serve(i).
 func open(t testing.TB, n int, timeout time.Duration, serve func(i int) Function) ([]*engine.Node, []*Service) {
 	t.Helper()
-	nodes := ringtest.Open(t, n, timeout)
+	nodes := testring.Open(t, n, timeout)
 	services := make([]*Service, n)
 	for i, node := range nodes {
-		s, err := Join(ringtest.Patient(t), node, "service", serve(i))
+		s, err := Join(testring.Patient(t), node, "service", serve(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		services[i] = s
 	}
-	ringtest.Eventually(t, "all see all", func() bool {
+	testring.Eventually(t, "all see all", func() bool {
 		for _, s := range services {
 			if s.Group().Size() != n {
 				return false
@@ -63,7 +63,7 @@ func TestAllServe(t *testing.T) {
 			wg.Go(func() {
 				for j := range each / 4 {
 					request := fmt.Sprintf("%d.%d.%d", i, k, j)
-					answer, err := s.Call(ringtest.Patient(t), []byte(request))
+					answer, err := s.Call(testring.Patient(t), []byte(request))
 					if err != nil || string(answer) != "re: "+request {
 						t.Errorf("%s: %q, %v", request, answer, err)
 						return
@@ -98,14 +98,14 @@ func TestErrors(t *testing.T) {
 		}
 	})
 	for _, s := range services {
-		if _, err := s.Call(ringtest.Patient(t), []byte("tea")); !errors.Is(err, ErrFunction) || !strings.Contains(err.Error(), "no tea here") {
+		if _, err := s.Call(testring.Patient(t), []byte("tea")); !errors.Is(err, ErrFunction) || !strings.Contains(err.Error(), "no tea here") {
 			t.Errorf("%v, want ErrFunction and the function's text", err)
 		}
 	}
-	if _, err := services[0].Call(ringtest.Patient(t), []byte("large")); !errors.Is(err, ErrFunction) || !strings.Contains(err.Error(), fmt.Sprint(engine.MaxMessage)) {
+	if _, err := services[0].Call(testring.Patient(t), []byte("large")); !errors.Is(err, ErrFunction) || !strings.Contains(err.Error(), fmt.Sprint(engine.MaxMessage)) {
 		t.Errorf("an answer of %d bytes: %v, want ErrFunction and the number", engine.MaxMessage, err)
 	}
-	if _, err := services[0].Call(ringtest.Patient(t), make([]byte, engine.MaxMessage)); !errors.Is(err, engine.ErrTooLarge) {
+	if _, err := services[0].Call(testring.Patient(t), make([]byte, engine.MaxMessage)); !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("a request of %d bytes: %v, want ErrTooLarge", engine.MaxMessage, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -135,11 +135,11 @@ func TestWithdrawn(t *testing.T) {
 	if _, err := services[0].Call(ctx, nil); err == nil {
 		t.Fatal("it was answered")
 	}
-	if _, err := services[0].Call(ringtest.Patient(t), []byte("next")); err != nil {
+	if _, err := services[0].Call(testring.Patient(t), []byte("next")); err != nil {
 		t.Fatal(err)
 	}
 	<-ended
-	ringtest.Eventually(t, "only the last is kept", func() bool {
+	testring.Eventually(t, "only the last is kept", func() bool {
 		kept := 0
 		services[1].host.Look(func(m *machine) {
 			for _, s := range m.sessions {
@@ -176,13 +176,13 @@ func testBackup(t *testing.T, fails, own bool) {
 		}
 	})
 	for servesItself(services[0]) != own {
-		if _, err := services[0].Call(ringtest.Patient(t), nil); err != nil {
+		if _, err := services[0].Call(testring.Patient(t), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	answer := make(chan string, 1)
 	go func() {
-		b, err := services[0].Call(ringtest.Patient(t), []byte("job"))
+		b, err := services[0].Call(testring.Patient(t), []byte("job"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -194,14 +194,14 @@ func testBackup(t *testing.T, fails, own bool) {
 	}
 	resume := func() {}
 	if fails {
-		resume = ringtest.Stall(t, nodes[server])
-	} else if err := services[server].Leave(ringtest.Patient(t)); err != nil {
+		resume = testring.Stall(t, nodes[server])
+	} else if err := services[server].Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	backup := -1
 	select {
 	case backup = <-begun:
-	case <-ringtest.Patient(t).Done():
+	case <-testring.Patient(t).Done():
 		t.Fatal("nobody serves it")
 	}
 	resume()

@@ -2,11 +2,9 @@ package kv
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -14,49 +12,15 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/toolkit/rsm"
 	"cohort/toolkit/rsm/durable"
 )
 
-func patient(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// openAll opens nodes on lo that form a ring.
-func openAll(t testing.TB, count int, timeout time.Duration) []*engine.Node {
-	t.Helper()
-	cluster := fmt.Sprintf("%s-%x", t.Name(), rand.Uint64())
-	nodes := make([]*engine.Node, count)
-	var wg sync.WaitGroup
-	for i := range nodes {
-		wg.Go(func() {
-			var err error
-			nodes[i], err = engine.Open(patient(t), engine.Config{
-				Cluster: cluster, Interface: "lo", Expect: count, Timeout: timeout, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
-	for _, n := range nodes {
-		t.Cleanup(func() { _ = n.Close() }) // closed before, some of them
-		if err := n.AwaitMembers(patient(t), count); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return nodes
-}
-
 func joinAll(t testing.TB, nodes []*engine.Node) (list []*Map[string, int]) {
 	t.Helper()
 	for _, n := range nodes {
-		m, err := Join(patient(t), n, "map", Config[string, int]{})
+		m, err := Join(testring.Patient(t), n, "map", Config[string, int]{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,26 +40,26 @@ func must[T any](v T, err error) func(t *testing.T) T {
 }
 
 func TestChanges(t *testing.T) {
-	list := joinAll(t, openAll(t, 2, time.Second))
+	list := joinAll(t, testring.Open(t, 2, time.Second))
 	a, b := list[0], list[1]
-	first := must(a.Put(patient(t), "x", 1))(t)
-	if v, version, err := b.GetLatest(patient(t), "x"); v != 1 || version != first || err != nil {
+	first := must(a.Put(testring.Patient(t), "x", 1))(t)
+	if v, version, err := b.GetLatest(testring.Patient(t), "x"); v != 1 || version != first || err != nil {
 		t.Errorf("%d of version %d, %v; want 1 of %d", v, version, err, first)
 	}
-	second, swapped, err := b.CompareAndSwap(patient(t), "x", first, 2)
+	second, swapped, err := b.CompareAndSwap(testring.Patient(t), "x", first, 2)
 	if !swapped || second <= first || err != nil {
 		t.Errorf("%v to %d, %v; want a swap to more than %d", swapped, second, err, first)
 	}
-	if now, swapped, err := a.CompareAndSwap(patient(t), "x", first, 3); swapped || now != second || err != nil {
+	if now, swapped, err := a.CompareAndSwap(testring.Patient(t), "x", first, 3); swapped || now != second || err != nil {
 		t.Errorf("%v, %d, %v: want no swap, and to be told %d", swapped, now, err, second)
 	}
-	if now, swapped, err := a.CompareAndSwap(patient(t), "y", 0, 4); !swapped || now <= second || err != nil {
+	if now, swapped, err := a.CompareAndSwap(testring.Patient(t), "y", 0, 4); !swapped || now <= second || err != nil {
 		t.Errorf("%v, %d, %v: want what was absent to be set", swapped, now, err)
 	}
-	if must(a.CompareAndDelete(patient(t), "x", first))(t) {
+	if must(a.CompareAndDelete(testring.Patient(t), "x", first))(t) {
 		t.Error("deleted, though of another version")
 	}
-	if !must(a.Delete(patient(t), "x"))(t) || must(a.Delete(patient(t), "x"))(t) {
+	if !must(a.Delete(testring.Patient(t), "x"))(t) || must(a.Delete(testring.Patient(t), "x"))(t) {
 		t.Error("want to be told that it was there, and then that it was not")
 	}
 	if v, version, err := a.Get("x"); version != 0 || v != 0 || err != nil {
@@ -110,12 +74,12 @@ func TestChanges(t *testing.T) {
 // member is expelled and comes back meanwhile.
 func TestWatchersMissNothing(t *testing.T) {
 	const timeout = 250 * time.Millisecond
-	nodes := openAll(t, 3, timeout)
+	nodes := testring.Open(t, 3, timeout)
 	list := joinAll(t, nodes)
 	w := list[2].Watch()
 	defer w.Close()
-	must(w.Next(patient(t)))(t) // all of it: nothing
-	g, err := nodes[2].Join(patient(t), "still", engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
+	must(w.Next(testring.Patient(t)))(t) // all of it: nothing
+	g, err := nodes[2].Join(testring.Patient(t), "still", engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,11 +87,11 @@ func TestWatchersMissNothing(t *testing.T) {
 	for i, m := range list[:2] {
 		work.Go(func() {
 			for k := range watchLimit / 3 {
-				if _, err := m.Put(patient(t), fmt.Sprint(rand.IntN(20)), k); err != nil {
+				if _, err := m.Put(testring.Patient(t), fmt.Sprint(rand.IntN(20)), k); err != nil {
 					t.Errorf("member %d: %v", i, err)
 				}
 				if k == 100 && i == 0 {
-					if err := g.Send(patient(t), engine.FIFO, nil); err != nil {
+					if err := g.Send(testring.Patient(t), engine.FIFO, nil); err != nil {
 						t.Error(err)
 					}
 				}
@@ -136,10 +100,10 @@ func TestWatchersMissNothing(t *testing.T) {
 		})
 	}
 	work.Wait()
-	must(list[0].Put(patient(t), "end", 1))(t)
+	must(list[0].Put(testring.Patient(t), "end", 1))(t)
 	known, last, alls := map[string]int{}, uint64(0), 0 // alls since the beginning
 	for known["end"] == 0 {
-		e := must(w.Next(patient(t)))(t)
+		e := must(w.Next(testring.Patient(t)))(t)
 		switch {
 		case e.All != nil:
 			known = e.All
@@ -160,30 +124,30 @@ func TestWatchersMissNothing(t *testing.T) {
 
 // TestSlowWatcher: who does not look is given the whole map in the end.
 func TestSlowWatcher(t *testing.T) {
-	m := joinAll(t, openAll(t, 1, time.Second))[0]
+	m := joinAll(t, testring.Open(t, 1, time.Second))[0]
 	w := m.Watch()
 	defer w.Close()
-	if e := must(w.Next(patient(t)))(t); e.All == nil || len(e.All) != 0 {
+	if e := must(w.Next(testring.Patient(t)))(t); e.All == nil || len(e.All) != 0 {
 		t.Errorf("first event %+v, want all of an empty map", e)
 	}
-	must(m.Put(patient(t), "x", 7))(t)
-	if e := must(w.Next(patient(t)))(t); e.All != nil || e.Key != "x" || e.Value != 7 {
+	must(m.Put(testring.Patient(t), "x", 7))(t)
+	if e := must(w.Next(testring.Patient(t)))(t); e.All != nil || e.Key != "x" || e.Value != 7 {
 		t.Errorf("%+v, want x to be 7", e)
 	}
 	for k := range watchLimit + 1 {
-		must(m.Put(patient(t), "x", k))(t)
+		must(m.Put(testring.Patient(t), "x", k))(t)
 	}
-	if e := must(w.Next(patient(t)))(t); !maps.Equal(e.All, map[string]int{"x": watchLimit}) {
+	if e := must(w.Next(testring.Patient(t)))(t); !maps.Equal(e.All, map[string]int{"x": watchLimit}) {
 		t.Errorf("%+v, want all", e)
 	}
-	must(m.Delete(patient(t), "x"))(t)
-	if e := must(w.Next(patient(t)))(t); e.Key != "x" || !e.Deleted {
+	must(m.Delete(testring.Patient(t), "x"))(t)
+	if e := must(w.Next(testring.Patient(t)))(t); e.Key != "x" || !e.Deleted {
 		t.Errorf("%+v, want x to be deleted", e)
 	}
-	if err := m.Leave(patient(t)); err != nil {
+	if err := m.Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Next(patient(t)); !errors.Is(err, engine.ErrNotMember) {
+	if _, err := w.Next(testring.Patient(t)); !errors.Is(err, engine.ErrNotMember) {
 		t.Errorf("%v, want ErrNotMember", err)
 	}
 }
@@ -196,17 +160,17 @@ func TestDurable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node := openAll(t, 1, time.Second)[0]
-		m, err := Join(patient(t), node, "map", Config[string, int]{Durable: &rsm.Durability{Storage: storage, Disks: 1}})
+		node := testring.Open(t, 1, time.Second)[0]
+		m, err := Join(testring.Patient(t), node, "map", Config[string, int]{Durable: &rsm.Durability{Storage: storage, Disks: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if life > 0 {
-			if v, _, err := m.GetLatest(patient(t), "x"); v != life || err != nil {
+			if v, _, err := m.GetLatest(testring.Patient(t), "x"); v != life || err != nil {
 				t.Errorf("life %d: %d, %v", life, v, err)
 			}
 		}
-		must(m.Put(patient(t), "x", life+1))(t)
+		must(m.Put(testring.Patient(t), "x", life+1))(t)
 		if err := errors.Join(node.Close(), storage.Close()); err != nil {
 			t.Error(err)
 		}
@@ -215,20 +179,20 @@ func TestDurable(t *testing.T) {
 
 func TestCodecs(t *testing.T) {
 	type point struct{ X, Y int }
-	node := openAll(t, 1, time.Second)[0]
-	m, err := Join(patient(t), node, "points", Config[point, point]{Values: Gob[point]{}})
+	node := testring.Open(t, 1, time.Second)[0]
+	m, err := Join(testring.Patient(t), node, "points", Config[point, point]{Values: Gob[point]{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(m.Put(patient(t), point{1, 2}, point{3, 4}))(t)
+	must(m.Put(testring.Patient(t), point{1, 2}, point{3, 4}))(t)
 	if v, _, err := m.Get(point{1, 2}); v != (point{3, 4}) || err != nil {
 		t.Errorf("%v, %v", v, err)
 	}
-	bad, err := Join(patient(t), node, "functions", Config[string, func()]{})
+	bad, err := Join(testring.Patient(t), node, "functions", Config[string, func()]{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bad.Put(patient(t), "f", nil); err == nil {
+	if _, err := bad.Put(testring.Patient(t), "f", nil); err == nil {
 		t.Error("a function was put")
 	}
 }
@@ -258,7 +222,7 @@ func FuzzStore(f *testing.F) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	m := joinAll(b, openAll(b, 1, time.Second))[0]
+	m := joinAll(b, testring.Open(b, 1, time.Second))[0]
 	if _, err := m.Put(b.Context(), "x", 1); err != nil {
 		b.Fatal(err)
 	}

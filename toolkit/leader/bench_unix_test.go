@@ -6,23 +6,23 @@ import (
 	"testing"
 	"time"
 
-	"cohort/toolkit/internal/ringtest"
+	"cohort/internal/testring"
 )
 
 // BenchmarkHandover is the time from a leader's Leave to the next one's term, of two
 // members in a ring of three nodes, who take turns.
 func BenchmarkHandover(b *testing.B) {
-	nodes := ringtest.Open(b, 3, time.Minute)[:2]
+	nodes := testring.Open(b, 3, time.Minute)[:2]
 	list := make([]*Election, len(nodes))
 	join := func(i int) {
-		e, err := Join(ringtest.Patient(b), nodes[i], "chief")
+		e, err := Join(testring.Patient(b), nodes[i], "chief")
 		if err != nil {
 			b.Fatal(err)
 		}
 		list[i] = e
 	}
 	join(0)
-	cost := ringtest.Measure(b)
+	cost := testring.Measure(b)
 	for k := range b.N {
 		if _, err := list[k%2].Await(b.Context()); err != nil {
 			b.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/membership"
 	"cohort/toolkit"
-	"cohort/toolkit/internal/ringtest"
 )
 
 // outs keeps what a machine sends.
@@ -86,7 +86,7 @@ func TestBadInput(t *testing.T) {
 func join(t *testing.T, nodes []*engine.Node) (list []*Election) {
 	t.Helper()
 	for _, n := range nodes {
-		e, err := Join(ringtest.Patient(t), n, "chief")
+		e, err := Join(testring.Patient(t), n, "chief")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,13 +98,13 @@ func join(t *testing.T, nodes []*engine.Node) (list []*Election) {
 // TestFailover: the leader stands still, another leads, and the first one learns that it
 // does not any more and stands again.
 func TestFailover(t *testing.T) {
-	nodes := ringtest.Open(t, 3, 300*time.Millisecond)
+	nodes := testring.Open(t, 3, 300*time.Millisecond)
 	list := join(t, nodes)
-	first, err := list[0].Await(ringtest.Patient(t))
+	first, err := list[0].Await(testring.Patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := list[1].Changed(ringtest.Patient(t), Standing{})
+	before, err := list[1].Changed(testring.Patient(t), Standing{})
 	if err != nil || before.Number != first.Number || before.Leader.ID != nodes[0].View().Members[0].ID {
 		t.Fatalf("standing %+v (%v), want node 0's term %d", before, err, first.Number)
 	}
@@ -113,27 +113,27 @@ func TestFailover(t *testing.T) {
 	if _, err := list[1].Await(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Await of one who does not lead: %v", err)
 	}
-	resume := ringtest.Stall(t, nodes[0])
-	second, err := list[1].Await(ringtest.Patient(t))
+	resume := testring.Stall(t, nodes[0])
+	second, err := list[1].Await(testring.Patient(t))
 	if err != nil || second.Number <= first.Number {
 		t.Fatalf("term %+v (%v), want a number above %d", second, err, first.Number)
 	}
 	resume()
-	ringtest.Closed(t, "the end of the first term", first.Done())
-	ringtest.Eventually(t, "the first one knows who leads", func() bool { return list[0].Current().Number == second.Number && list[0].Current().Known })
-	if err := list[1].Leave(ringtest.Patient(t)); err != nil {
+	testring.Closed(t, "the end of the first term", first.Done())
+	testring.Eventually(t, "the first one knows who leads", func() bool { return list[0].Current().Number == second.Number && list[0].Current().Known })
+	if err := list[1].Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
-	ringtest.Closed(t, "the end of the second term", second.Done())
-	third, err := list[2].Await(ringtest.Patient(t))
+	testring.Closed(t, "the end of the second term", second.Done())
+	third, err := list[2].Await(testring.Patient(t))
 	if err != nil || third.Number <= second.Number {
 		t.Fatalf("term %+v (%v), want a number above %d", third, err, second.Number)
 	}
 	if err := nodes[2].Close(); err != nil {
 		t.Fatal(err)
 	}
-	ringtest.Closed(t, "the end of the third term", third.Done())
-	if _, err := list[2].Await(ringtest.Patient(t)); err == nil {
+	testring.Closed(t, "the end of the third term", third.Done())
+	if _, err := list[2].Await(testring.Patient(t)); err == nil {
 		t.Error("Await on a closed node succeeded")
 	}
 }
@@ -141,19 +141,19 @@ func TestFailover(t *testing.T) {
 // TestBlockedLeader: of three, two stand still: the leader is none, and leads by a new
 // number when they go on.
 func TestBlockedLeader(t *testing.T) {
-	nodes := ringtest.Open(t, 3, 300*time.Millisecond)
+	nodes := testring.Open(t, 3, 300*time.Millisecond)
 	list := join(t, nodes)
-	first, err := list[0].Await(ringtest.Patient(t))
+	first, err := list[0].Await(testring.Patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resume := ringtest.Stall(t, nodes[1:]...)
-	ringtest.Closed(t, "the end of the term without a quorum", first.Done())
+	resume := testring.Stall(t, nodes[1:]...)
+	testring.Closed(t, "the end of the term without a quorum", first.Done())
 	if s := list[0].Current(); s.Known {
 		t.Errorf("standing %+v without a quorum", s)
 	}
 	resume()
-	ringtest.Eventually(t, "a leader that all know", func() bool {
+	testring.Eventually(t, "a leader that all know", func() bool {
 		a, b, c := list[0].Current(), list[1].Current(), list[2].Current()
 		return a.Known && a.Number > first.Number && a.Number == b.Number && b.Number == c.Number && b.Known && c.Known
 	})

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cohort/engine"
-	"cohort/toolkit/internal/ringtest"
+	"cohort/internal/testring"
 )
 
 // BenchmarkUncontended is Lock and Unlock of a lock that nobody else wants, in a ring of
@@ -20,9 +20,9 @@ func BenchmarkUncontended(b *testing.B) {
 	for _, turns := range []int{1, 3} {
 		for _, l := range []engine.Level{engine.Total, engine.Total.Safe(), engine.Total.SafeAll()} {
 			b.Run(fmt.Sprintf("members=%d/%v", turns, l), func(b *testing.B) {
-				list := join(b, ringtest.Open(b, 3, time.Minute))
+				list := join(b, testring.Open(b, 3, time.Minute))
 				ms := []*Mutex{list[0].Mutex("m", l), list[1].Mutex("m", l), list[2].Mutex("m", l)}
-				cost := ringtest.Measure(b)
+				cost := testring.Measure(b)
 				for k := range b.N {
 					start := time.Now()
 					locked(b, ms[k%turns], func() {})
@@ -39,11 +39,11 @@ func BenchmarkContended(b *testing.B) {
 	for _, owners := range []int{1, 16} {
 		for _, l := range []engine.Level{engine.Total, engine.Total.Safe()} {
 			b.Run(fmt.Sprintf("owners=3x%d/%v", owners, l), func(b *testing.B) {
-				list := join(b, ringtest.Open(b, 3, time.Minute))
+				list := join(b, testring.Open(b, 3, time.Minute))
 				var left atomic.Int64
 				left.Store(int64(b.N))
 				var wg sync.WaitGroup
-				cost := ringtest.Measure(b)
+				cost := testring.Measure(b)
 				for k := range 3 * owners {
 					wg.Go(func() {
 						m := list[k%3].Mutex("m", l)
@@ -87,7 +87,7 @@ func BenchmarkUpdates(b *testing.B) {
 
 func updates(b *testing.B, l engine.Level, each, busy bool) {
 	const section = 8
-	nodes := ringtest.Open(b, 3, time.Minute)
+	nodes := testring.Open(b, 3, time.Minute)
 	list := join(b, nodes)
 	members := make([]*member, len(nodes))
 	for i, n := range nodes {
@@ -100,7 +100,7 @@ func updates(b *testing.B, l engine.Level, each, busy bool) {
 			wg.Go(func() { m.chatter(b, stop) })
 		}
 	}
-	cost := ringtest.Measure(b)
+	cost := testring.Measure(b)
 	for k := 0; k < b.N; k += section {
 		m := members[k/section%len(members)]
 		locked(b, m.mutex, func() {
@@ -126,7 +126,7 @@ func newMember(b *testing.B, n *engine.Node, locks *Locks) *member {
 	m := &member{mutex: locks.Mutex("account", engine.Total), applied: make(chan struct{}, 1)}
 	self := n.View().Members[n.Rank()].ID
 	var err error
-	m.group, err = n.Join(ringtest.Patient(b), "accounts", engine.HandlerFunc(func(k *engine.Message) {
+	m.group, err = n.Join(testring.Patient(b), "accounts", engine.HandlerFunc(func(k *engine.Message) {
 		if k.Payload[0] == 1 && k.From().ID == self {
 			m.applied <- struct{}{}
 		}
@@ -138,7 +138,7 @@ func newMember(b *testing.B, n *engine.Node, locks *Locks) *member {
 }
 
 // update sends one; if wait, it waits until that and all before it are applied here.
-func (m *member) update(b *testing.B, l engine.Level, wait bool, cost *ringtest.Cost) {
+func (m *member) update(b *testing.B, l engine.Level, wait bool, cost *testring.Cost) {
 	var payload [64]byte
 	if wait {
 		payload[0] = 1

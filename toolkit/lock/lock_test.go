@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cohort/engine"
-	"cohort/toolkit/internal/ringtest"
+	"cohort/internal/testring"
 )
 
 var fenced = engine.Total.Safe()
@@ -19,7 +19,7 @@ var fenced = engine.Total.Safe()
 func join(t testing.TB, nodes []*engine.Node) (list []*Locks) {
 	t.Helper()
 	for _, n := range nodes {
-		l, err := Join(ringtest.Patient(t), n, "locks")
+		l, err := Join(testring.Patient(t), n, "locks")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func join(t testing.TB, nodes []*engine.Node) (list []*Locks) {
 
 func mustLock(t testing.TB, m *Mutex) *Grant {
 	t.Helper()
-	g, err := m.Lock(ringtest.Patient(t))
+	g, err := m.Lock(testring.Patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +39,14 @@ func mustLock(t testing.TB, m *Mutex) *Grant {
 
 // TestOneAtATime: many owners at each member, all of them served, tokens growing.
 func TestOneAtATime(t *testing.T) {
-	list := join(t, ringtest.Open(t, 3, time.Minute))
+	list := join(t, testring.Open(t, 3, time.Minute))
 	var inside, last atomic.Uint64
 	var wg sync.WaitGroup
 	for k := range 12 {
 		wg.Go(func() {
 			m := list[k%3].Mutex("one", fenced)
 			for range 20 {
-				g, err := m.Lock(ringtest.Patient(t))
+				g, err := m.Lock(testring.Patient(t))
 				if err != nil {
 					t.Error(err)
 					return
@@ -68,9 +68,9 @@ func TestOneAtATime(t *testing.T) {
 }
 
 func TestSemaphore(t *testing.T) {
-	list := join(t, ringtest.Open(t, 2, time.Minute))
+	list := join(t, testring.Open(t, 2, time.Minute))
 	a, b, c := list[0].Semaphore("s", 3, fenced), list[1].Semaphore("s", 3, fenced), list[1].Semaphore("s", 3, fenced)
-	ctx := ringtest.Patient(t)
+	ctx := testring.Patient(t)
 	if _, err := a.Acquire(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -84,10 +84,10 @@ func TestSemaphore(t *testing.T) {
 	if err := b.Release(); err != nil {
 		t.Fatal(err)
 	}
-	ringtest.Eventually(t, "one request", func() bool { return waiting(list[1], "s") == 1 })
+	testring.Eventually(t, "one request", func() bool { return waiting(list[1], "s") == 1 })
 	all := make(chan error)
 	go func() { _, err := b.Acquire(ctx, 3); all <- err }()
-	ringtest.Eventually(t, "two requests", func() bool { return waiting(list[1], "s") == 2 })
+	testring.Eventually(t, "two requests", func() bool { return waiting(list[1], "s") == 2 })
 	if _, err := c.TryAcquire(ctx, 1); !errors.Is(err, ErrTaken) {
 		t.Errorf("overtaking: %v", err)
 	}
@@ -109,8 +109,8 @@ func waiting(l *Locks, name string) (n int) {
 }
 
 func TestErrors(t *testing.T) {
-	list := join(t, ringtest.Open(t, 1, time.Minute))
-	ctx := ringtest.Patient(t)
+	list := join(t, testring.Open(t, 1, time.Minute))
+	ctx := testring.Patient(t)
 	m := list[0].Mutex("m", fenced)
 	if err := m.Unlock(); !errors.Is(err, ErrNotHeld) {
 		t.Errorf("Unlock of what is not locked: %v", err)
@@ -142,7 +142,7 @@ func TestErrors(t *testing.T) {
 
 // TestTakenBack: who stops waiting is not waited for, and what crosses is released.
 func TestTakenBack(t *testing.T) {
-	list := join(t, ringtest.Open(t, 3, time.Minute))
+	list := join(t, testring.Open(t, 3, time.Minute))
 	first, other := list[0].Mutex("m", fenced), list[1].Mutex("m", fenced)
 	for k := range 50 {
 		g := mustLock(t, first)
@@ -168,7 +168,7 @@ func TestTakenBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ringtest.Eventually(t, "nobody has or wants the lock", func() bool {
+		testring.Eventually(t, "nobody has or wants the lock", func() bool {
 			return waiting(list[0], "m")+waiting(list[1], "m")+waiting(list[2], "m") == 0
 		})
 	}
@@ -177,25 +177,25 @@ func TestTakenBack(t *testing.T) {
 // TestHolderStandsStill: the next one gets the lock with a greater token, the holder is
 // told when it runs again, and can have the lock anew.
 func TestHolderStandsStill(t *testing.T) {
-	nodes := ringtest.Open(t, 3, 300*time.Millisecond)
+	nodes := testring.Open(t, 3, 300*time.Millisecond)
 	list := join(t, nodes)
 	m := list[0].Mutex("m", fenced)
 	g := mustLock(t, m)
-	resume := ringtest.Stall(t, nodes[0])
+	resume := testring.Stall(t, nodes[0])
 	other := list[2].Mutex("m", fenced)
 	h := mustLock(t, other)
 	if h.Token <= g.Token {
 		t.Errorf("token %d after %d", h.Token, g.Token)
 	}
 	resume()
-	ringtest.Closed(t, "the holder's loss", g.Lost())
+	testring.Closed(t, "the holder's loss", g.Lost())
 	if err := m.Unlock(); !errors.Is(err, ErrLost) {
 		t.Errorf("Unlock of what is lost: %v", err)
 	}
-	ringtest.Eventually(t, "the expelled one is back", func() bool { return list[0].host.Group().Size() == 3 })
+	testring.Eventually(t, "the expelled one is back", func() bool { return list[0].host.Group().Size() == 3 })
 	back := make(chan error)
-	go func() { _, err := m.Lock(ringtest.Patient(t)); back <- err }()
-	ringtest.Eventually(t, "a request of the one that is back", func() bool { return waiting(list[2], "m") == 2 })
+	go func() { _, err := m.Lock(testring.Patient(t)); back <- err }()
+	testring.Eventually(t, "a request of the one that is back", func() bool { return waiting(list[2], "m") == 2 })
 	if err := other.Unlock(); err != nil {
 		t.Fatal(err)
 	}
@@ -210,20 +210,20 @@ func TestHolderStandsStill(t *testing.T) {
 
 // TestBlockedHolder: without a quorum it has lost its lock, and nobody has it for ever.
 func TestBlockedHolder(t *testing.T) {
-	nodes := ringtest.Open(t, 3, 300*time.Millisecond)
+	nodes := testring.Open(t, 3, 300*time.Millisecond)
 	list := join(t, nodes)
 	m := list[0].Mutex("m", fenced)
 	g := mustLock(t, m)
-	resume := ringtest.Stall(t, nodes[1:]...)
-	ringtest.Closed(t, "the loss without a quorum", g.Lost())
+	resume := testring.Stall(t, nodes[1:]...)
+	testring.Closed(t, "the loss without a quorum", g.Lost())
 	resume()
 	if err := m.Unlock(); !errors.Is(err, ErrLost) {
 		t.Errorf("Unlock of what is lost: %v", err)
 	}
 	for i, l := range list {
-		ringtest.Eventually(t, fmt.Sprint("the lock at ", i), func() bool {
+		testring.Eventually(t, fmt.Sprint("the lock at ", i), func() bool {
 			m := l.Mutex("m", fenced)
-			_, err := m.Lock(ringtest.Patient(t))
+			_, err := m.Lock(testring.Patient(t))
 			return err == nil && m.Unlock() == nil
 		})
 	}

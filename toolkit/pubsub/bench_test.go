@@ -69,7 +69,7 @@ func BenchmarkQueue(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	for _, c := range []struct{ name, pattern string }{{"all", "md.>"}, {"tenth", "md.3.*"}, {"publisher", ""}} {
 		b.Run(c.name, func(b *testing.B) {
-			brokers := joinAll(b, testring.Open(b, 2), Config{})
+			brokers := joinAll(b, testring.Open(b, 2, testring.Timeout), Config{})
 			var got atomic.Int64
 			count := func(*Message) { got.Add(1) }
 			if c.pattern == "" {

@@ -21,7 +21,7 @@ func TestExpulsion(t *testing.T) {
 		gaps    uint64
 	}{{50, 0, 0}, {5, 15, 1}} {
 		t.Run(fmt.Sprint("history=", c.history), func(t *testing.T) {
-			nodes := testring.Open(t, 3)
+			nodes := testring.Open(t, 3, testring.Timeout)
 			b := joinAll(t, nodes, Config{History: c.history, Keep: true, Groups: 1})
 			s, l := subscribe(t, b[2], "a", Options{})
 			send := func(from, to int) {

@@ -17,7 +17,7 @@ import (
 )
 
 func TestSubscriptions(t *testing.T) {
-	b := joinAll(t, testring.Open(t, 3), Config{Groups: 4})
+	b := joinAll(t, testring.Open(t, 3, testring.Timeout), Config{Groups: 4})
 	_, exact := subscribe(t, b[0], "md.eu.sap", Options{})
 	_, star := subscribe(t, b[1], "md.*.sap", Options{})
 	_, rest := subscribe(t, b[1], "md.>", Options{})
@@ -48,7 +48,7 @@ func TestSubscriptions(t *testing.T) {
 
 // TestRoles: a process is in the groups that it needs, as what it needs, and no longer.
 func TestRoles(t *testing.T) {
-	b := joinAll(t, testring.Open(t, 2), Config{Groups: 8})
+	b := joinAll(t, testring.Open(t, 2, testring.Timeout), Config{Groups: 8})
 	roles := func(b *Broker) (count [3]int) {
 		for _, g := range b.groups {
 			count[g.role]++
@@ -82,7 +82,7 @@ func TestRoles(t *testing.T) {
 
 // TestOrderAcrossRoles: one who subscribes while it publishes loses and reorders nothing.
 func TestOrderAcrossRoles(t *testing.T) {
-	b := joinAll(t, testring.Open(t, 2), Config{})
+	b := joinAll(t, testring.Open(t, 2, testring.Timeout), Config{})
 	_, l := subscribe(t, b[1], "a", Options{})
 	const many = 2000
 	var wg sync.WaitGroup
@@ -109,7 +109,7 @@ func TestOrderAcrossRoles(t *testing.T) {
 // TestLate: one who subscribes late gets the last messages, and what follows, without
 // gap or duplicate, though they are being published; from one who has joined for that.
 func TestLate(t *testing.T) {
-	nodes := testring.Open(t, 3)
+	nodes := testring.Open(t, 3, testring.Timeout)
 	b := joinAll(t, nodes[:2], Config{History: 10, Groups: 4})
 	joinAll(t, nodes[2:], Config{History: 10, Groups: 4, Keep: true})
 	ctx, stop := context.WithCancel(t.Context())
@@ -157,7 +157,7 @@ func judgeLate(t *testing.T, got []string) {
 
 // TestLevels: what a rule declares is held to.
 func TestLevels(t *testing.T) {
-	b := joinAll(t, testring.Open(t, 1), Config{Rules: []Rule{{"orders.>", engine.Total.Safe()}}})[0]
+	b := joinAll(t, testring.Open(t, 1, testring.Timeout), Config{Rules: []Rule{{"orders.>", engine.Total.Safe()}}})[0]
 	_, l := subscribe(t, b, ">", Options{})
 	err := b.Publish(testring.Patient(t), "orders.1", engine.FIFO, nil)
 	if !errors.Is(err, engine.ErrLevel) || !strings.Contains(err.Error(), "want safe-abcast") {
@@ -168,7 +168,7 @@ func TestLevels(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	n := testring.Open(t, 1)[0]
+	n := testring.Open(t, 1, testring.Timeout)[0]
 	for _, c := range []Config{
 		{Groups: -1}, {Groups: maxGroups + 1}, {Prefix: -1}, {History: -1}, {HistoryBytes: -1}, {Name: strings.Repeat("x", 65)},
 		{Rules: []Rule{{"a.", engine.FIFO}}}, {Rules: []Rule{{"a", 77}}},
@@ -194,7 +194,7 @@ func TestBadConfig(t *testing.T) {
 // TestBlockReachesThePublisher: a subscription that blocks makes publishers wait, and
 // loses nothing.
 func TestBlockReachesThePublisher(t *testing.T) {
-	b := joinAll(t, testring.Open(t, 2), Config{})
+	b := joinAll(t, testring.Open(t, 2, testring.Timeout), Config{})
 	l := &list{gate: make(chan struct{})}
 	open := sync.OnceFunc(func() { close(l.gate) })
 	t.Cleanup(open) // a failed test must not hang in Close
@@ -221,7 +221,7 @@ func TestBlockReachesThePublisher(t *testing.T) {
 
 // TestNodeEnds: subscriptions end with their node, and those of others go on.
 func TestNodeEnds(t *testing.T) {
-	nodes := testring.Open(t, 3)
+	nodes := testring.Open(t, 3, testring.Timeout)
 	b := joinAll(t, nodes, Config{})
 	s, _ := subscribe(t, b[0], "a", Options{})
 	_, l := subscribe(t, b[1], "a", Options{})
@@ -239,7 +239,7 @@ func TestNodeEnds(t *testing.T) {
 // TestCloseDelivers: a node that is closed delivers what was published before, to a
 // function that is slow and closes it too.
 func TestCloseDelivers(t *testing.T) {
-	n := testring.Open(t, 1)[0]
+	n := testring.Open(t, 1, testring.Timeout)[0]
 	b := joinAll(t, []*engine.Node{n}, Config{})[0]
 	var got int
 	s, err := b.Subscribe(testring.Patient(t), "a", Options{Queue: 10}, func(*Message) {
@@ -269,7 +269,7 @@ func TestCloseDelivers(t *testing.T) {
 // TestFailure: the failure of a publisher that keeps the history too loses no more than
 // it had not sent, and one who subscribes after it has the history from the others.
 func TestFailure(t *testing.T) {
-	nodes := testring.Open(t, 3)
+	nodes := testring.Open(t, 3, testring.Timeout)
 	b := joinAll(t, nodes, Config{History: 5})
 	_, l := subscribe(t, b[1], "a", Options{})
 	subscribe(t, b[0], "a", Options{})
@@ -293,7 +293,7 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 	if raced {
 		t.Skip("the race detector allocates")
 	}
-	b := joinAll(t, testring.Open(t, 2), Config{History: 2})
+	b := joinAll(t, testring.Open(t, 2, testring.Timeout), Config{History: 2})
 	var got [3]atomic.Int64
 	for _, p := range []Policy{Block, DropOldest, Conflate} {
 		if _, err := b[1].Subscribe(testring.Patient(t), "md.>", Options{Policy: p}, func(*Message) { got[p].Add(1) }); err != nil {

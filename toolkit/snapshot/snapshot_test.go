@@ -11,8 +11,8 @@ import (
 	"go.uber.org/goleak"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/toolkit"
-	"cohort/toolkit/internal/ringtest"
 )
 
 // TestMain fails the package if a goroutine outlives its node.
@@ -35,17 +35,17 @@ func (p *purse) View(v toolkit.View) {
 
 func open(t testing.TB, timeout time.Duration) ([]*engine.Node, []*Member, []*purse) {
 	t.Helper()
-	nodes := ringtest.Open(t, 3, timeout)
+	nodes := testring.Open(t, 3, timeout)
 	members, purses := make([]*Member, 3), make([]*purse, 3)
 	for i, n := range nodes {
 		purses[i] = &purse{account: 100}
-		m, err := Join(ringtest.Patient(t), n, "bank", purses[i])
+		m, err := Join(testring.Patient(t), n, "bank", purses[i])
 		if err != nil {
 			t.Fatal(err)
 		}
 		members[i] = m
 	}
-	ringtest.Eventually(t, "all see all", func() bool {
+	testring.Eventually(t, "all see all", func() bool {
 		for _, p := range purses {
 			if len(*p.members.Load()) != 3 {
 				return false
@@ -78,7 +78,7 @@ func TestAuditOfNodes(t *testing.T) {
 		}()
 	}
 	for k := range 30 {
-		s, err := members[k%3].Take(ringtest.Patient(t))
+		s, err := members[k%3].Take(testring.Patient(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,8 +96,8 @@ func TestAuditOfNodes(t *testing.T) {
 func TestNull(t *testing.T) {
 	nodes, members, purses := open(t, 300*time.Millisecond)
 	id := purses[2].self.Load()
-	resume := ringtest.Stall(t, nodes[2])
-	s, err := members[0].Take(ringtest.Patient(t))
+	resume := testring.Stall(t, nodes[2])
+	s, err := members[0].Take(testring.Patient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,8 @@ func TestNull(t *testing.T) {
 		t.Errorf("%+v, want %d, and only that, to be null", s, id)
 	}
 	resume()
-	ringtest.Eventually(t, "it is back as another", func() bool { return purses[2].self.Load() != id && purses[2].self.Load() != 0 })
-	s, err = members[2].Take(ringtest.Patient(t))
+	testring.Eventually(t, "it is back as another", func() bool { return purses[2].self.Load() != id && purses[2].self.Load() != 0 })
+	s, err = members[2].Take(testring.Patient(t))
 	if err != nil || len(s.Members) != 3 || s.sum() != 300 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -118,13 +118,13 @@ func TestRefusals(t *testing.T) {
 	if !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("a message of %d bytes: %v, want ErrTooLarge", engine.MaxMessage, err)
 	}
-	if err := members[0].Leave(ringtest.Patient(t)); err != nil {
+	if err := members[0].Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := members[0].Do(func(Send) error { t.Error("it runs"); return nil }); !errors.Is(err, engine.ErrNotMember) {
 		t.Errorf("after it has left: %v, want ErrNotMember", err)
 	}
-	if _, err := members[0].Take(ringtest.Patient(t)); !errors.Is(err, engine.ErrNotMember) {
+	if _, err := members[0].Take(testring.Patient(t)); !errors.Is(err, engine.ErrNotMember) {
 		t.Errorf("after it has left: %v, want ErrNotMember", err)
 	}
 }
@@ -136,11 +136,11 @@ func (*hoard) State() []byte { return make([]byte, MaxState+1) }
 
 // TestLargeState: a member that cannot tell its state is null, and holds nobody up.
 func TestLargeState(t *testing.T) {
-	m, err := Join(ringtest.Patient(t), ringtest.Open(t, 1, time.Minute)[0], "hoard", &hoard{})
+	m, err := Join(testring.Patient(t), testring.Open(t, 1, time.Minute)[0], "hoard", &hoard{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := m.Take(ringtest.Patient(t)); err != nil || !s.Members[0].Null {
+	if s, err := m.Take(testring.Patient(t)); err != nil || !s.Members[0].Null {
 		t.Errorf("%+v, %v, want a null state", s, err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/toolkit"
-	"cohort/toolkit/internal/ringtest"
 )
 
 // TestMain fails the package if a goroutine outlives its node.
@@ -19,16 +19,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB, timeout time.Duration, rule Rule, voter func(i int) Voter) ([]*engine.Node, []*Box) {
 	t.Helper()
-	nodes := ringtest.Open(t, 3, timeout)
+	nodes := testring.Open(t, 3, timeout)
 	boxes := make([]*Box, len(nodes))
 	for i, n := range nodes {
-		b, err := Join(ringtest.Patient(t), n, "vote", rule, voter(i))
+		b, err := Join(testring.Patient(t), n, "vote", rule, voter(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		boxes[i] = b
 	}
-	ringtest.Eventually(t, "the youngest is known to all", func() bool {
+	testring.Eventually(t, "the youngest is known to all", func() bool {
 		return boxes[0].Group().Size() == 3 && boxes[1].Group().Size() == 3
 	})
 	return nodes, boxes
@@ -44,13 +44,13 @@ func TestMajority(t *testing.T) {
 		yes byte // how many vote for it
 	}{{"none", 0}, {"one", 1}, {"two", 2}, {"three", 3}} {
 		go func() {
-			if _, err := boxes[p.yes%3].Propose(ringtest.Patient(t), p.key, []byte{p.yes}); err != nil {
+			if _, err := boxes[p.yes%3].Propose(testring.Patient(t), p.key, []byte{p.yes}); err != nil {
 				t.Error(err)
 			}
 		}()
 		var first Outcome
 		for i, b := range boxes {
-			o, err := b.Await(ringtest.Patient(t), p.key)
+			o, err := b.Await(testring.Patient(t), p.key)
 			if i == 0 {
 				first = o
 			}
@@ -59,11 +59,11 @@ func TestMajority(t *testing.T) {
 			}
 		}
 	}
-	again, err := boxes[1].Propose(ringtest.Patient(t), "three", []byte{0})
+	again, err := boxes[1].Propose(testring.Patient(t), "three", []byte{0})
 	if err != nil || !again.Accepted || again.Proposal[0] != 3 {
 		t.Errorf("proposed again: %+v, %v; want the outcome of the first", again, err)
 	}
-	if _, err := boxes[0].Propose(ringtest.Patient(t), strings.Repeat("k", 70000), nil); !errors.Is(err, engine.ErrTooLarge) {
+	if _, err := boxes[0].Propose(testring.Patient(t), strings.Repeat("k", 70000), nil); !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("a key of 70000 bytes: %v", err)
 	}
 }
@@ -85,7 +85,7 @@ func TestNullVotes(t *testing.T) {
 			})
 			outcome := make(chan Outcome, 1)
 			go func() {
-				o, err := boxes[0].Propose(ringtest.Patient(t), "k", nil)
+				o, err := boxes[0].Propose(testring.Patient(t), "k", nil)
 				if err != nil {
 					t.Error(err)
 				}
@@ -94,8 +94,8 @@ func TestNullVotes(t *testing.T) {
 			<-asked
 			resume := func() {}
 			if fails {
-				resume = ringtest.Stall(t, nodes[2])
-			} else if err := boxes[2].Leave(ringtest.Patient(t)); err != nil {
+				resume = testring.Stall(t, nodes[2])
+			} else if err := boxes[2].Leave(testring.Patient(t)); err != nil {
 				t.Fatal(err)
 			}
 			if o := <-outcome; o.Accepted || o.Null != 1 || o.Members != 3 {

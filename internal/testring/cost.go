@@ -1,6 +1,6 @@
 //go:build unix
 
-package ringtest
+package testring
 
 import (
 	"slices"
