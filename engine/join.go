@@ -23,7 +23,7 @@ func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error)
 }
 
 // JoinAll is Join for many groups at once: their joins share packets and places in the
-// total order, so that ten thousand take little longer than one. It returns the groups
+// total order, so that thousands take a fraction of a second. It returns the groups
 // in the order of their names, each with the handler that handler returns for it, and
 // when all are joined. With an error, which is that of the first that could not be
 // joined, this node is a member of none of them.
