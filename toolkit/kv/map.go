@@ -6,8 +6,10 @@ package kv
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"cohort/engine"
+	"cohort/toolkit/lock"
 	"cohort/toolkit/rsm"
 )
 
@@ -18,10 +20,13 @@ import (
 // and larger than all of them. So it is a fencing token as well.
 type Map[K comparable, V any] struct {
 	node    *engine.Node
+	name    string
 	replica *rsm.Replica
 	store   *store
 	cfg     Config[K, V]
 	left    chan struct{} // closed by Leave
+	locking sync.Mutex    // over locks
+	locks   *lock.Locks   // nil: none was wanted yet
 }
 
 // Config says how keys and values are encoded. All members must agree.
@@ -42,7 +47,7 @@ func Join[K comparable, V any](ctx context.Context, node *engine.Node, name stri
 	if cfg.Values == nil {
 		cfg.Values = JSON[V]{}
 	}
-	m := &Map[K, V]{node: node, store: newStore(), cfg: cfg, left: make(chan struct{})}
+	m := &Map[K, V]{node: node, name: name, store: newStore(), cfg: cfg, left: make(chan struct{})}
 	var err error
 	if cfg.Durable != nil {
 		m.replica, err = rsm.JoinDurable(ctx, node, name, m.store, *cfg.Durable)
@@ -175,8 +180,11 @@ func (m *Map[K, V]) Len() (n int) {
 	return n
 }
 
-// Leave leaves the group. Watchers end.
+// Leave leaves the group, and that of the locks. Watchers end.
 func (m *Map[K, V]) Leave(ctx context.Context) error {
+	if err := m.leaveLocks(ctx); err != nil {
+		return err
+	}
 	if err := m.replica.Leave(ctx); err != nil {
 		return err
 	}
