@@ -67,12 +67,15 @@ const (
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received
 	yieldEvery = 8_000_000  // a loop that has not slept gives way to others so often; see yield
+	trainWork  = 4 << 10    // for how many bytes a train counts, beside its own: 16 within the window are work enough
 	fullTrain  = 64 << 10   // with so many bytes to send there is nothing to gather
 	plenty     = 512 << 10  // a turn that received so many bytes is followed by the next at once
 	maxSleep   = int64(1e9) // bounds a sleep, so that a mistake in a deadline heals
 )
 
-// load tells whether the loop is busy, by the bytes moved in the last window.
+// load tells whether the loop is busy, by the bytes moved in the last window, and by the
+// trains: below some 200,000 messages a second each comes in a train of its own, and
+// waking for each takes longer than a nap.
 type load struct {
 	since       int64
 	bytes, last int
@@ -132,7 +135,9 @@ func (n *Node) turns() error {
 		}
 		limit := int(n.pace)
 		delivered := n.deliverSome(now, limit)
-		n.busy.add(now, received+sent)
+		trains := n.stats.loop.TrainsReceived + n.stats.loop.TrainsSent
+		n.busy.add(now, received+sent+trainWork*int(trains-n.trains))
+		n.trains = trains
 		if n.closing.Load() && n.ended(now) {
 			n.correspond()
 			return nil
