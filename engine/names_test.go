@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"cohort/batch"
+	"cohort/internal/transcript"
 	"cohort/membership"
 	"cohort/wire"
 )
@@ -150,7 +151,7 @@ func TestANameOfManyAddresses(t *testing.T) {
 // any more, and what a name stood for is kept while nobody can say.
 func TestNamesChange(t *testing.T) {
 	names := startNames(t)
-	log := newLogText()
+	log := &transcript.Transcript{}
 	var s seeds
 	s.start([]string{"members.example:7400", "127.9.9.9:1"}, slog.New(slog.NewTextHandler(log, nil)))
 	defer s.stop()
@@ -166,26 +167,6 @@ func TestNamesChange(t *testing.T) {
 	names.set()
 	eventually(t, "a second complaint", func() bool { return strings.Count(log.String(), "cannot be resolved") == 2 })
 	has("127.1.0.0:7400", "127.9.9.9:1")
-}
-
-// logText is a log in memory.
-type logText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func newLogText() *logText { return &logText{} }
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // ask says Here to a member by unicast, as one does that knows no other.

@@ -3,42 +3,23 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"cohort/internal/netlab"
+	"cohort/internal/transcript"
 )
 
-// said is what a process has written, to be read while it runs.
-type said struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *said) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // spawn starts vsbench where place puts it, and ends it with the test.
-func spawn(t *testing.T, place func(func() error) error, args ...string) (*exec.Cmd, *said) {
+func spawn(t *testing.T, place func(func() error) error, args ...string) (*exec.Cmd, *transcript.Transcript) {
 	t.Helper()
-	cmd, text := exec.Command(os.Args[0], args...), &said{}
+	cmd, text := exec.Command(os.Args[0], args...), &transcript.Transcript{}
 	cmd.Env = append(os.Environ(), asVsbench+"=1")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), text, text
 	if err := place(cmd.Start); err != nil {
@@ -54,7 +35,7 @@ func spawn(t *testing.T, place func(func() error) error, args ...string) (*exec.
 func here(f func() error) error { return f() }
 
 // await waits until a process has said something so often.
-func await(t *testing.T, s *said, times int, what string) {
+func await(t *testing.T, s *transcript.Transcript, times int, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); strings.Count(s.String(), what) < times; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -68,7 +49,7 @@ const waits = "waits for vsbench run --join"
 func clusterOf(t *testing.T) string { return fmt.Sprint(t.Name(), time.Now().UnixNano()) }
 
 // spawnMembers starts members on this machine, that run --join with these flags finds.
-func spawnMembers(t *testing.T, n int) (members []*exec.Cmd, texts []*said, flags []string) {
+func spawnMembers(t *testing.T, n int) (members []*exec.Cmd, texts []*transcript.Transcript, flags []string) {
 	t.Helper()
 	flags = []string{"--interface", "lo", "--cluster", clusterOf(t)}
 	for range n {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 
 	"cohort/engine"
 	"cohort/internal/testring"
+	"cohort/internal/transcript"
 )
 
 // The members are this test binary.
@@ -32,21 +32,10 @@ type person struct {
 	out screen
 }
 
-type screen struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
+type screen struct{ transcript.Transcript }
 
 func (s *screen) lines() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Split(strings.TrimSuffix(s.b.String(), "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(s.String(), "\n"), "\n")
 }
 
 func enter(t *testing.T, room, name string) *person {

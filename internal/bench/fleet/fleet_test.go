@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,13 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"cohort/internal/bench/member"
 
+	"cohort/internal/transcript"
 	"go.uber.org/goleak"
 )
 
@@ -59,25 +58,7 @@ func actor(as string) *exec.Cmd {
 	return cmd
 }
 
-// safe is a buffer that several goroutines may write to.
-type safe struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safe) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *safe) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-func start(t *testing.T, as string, stderr *safe) *Process {
+func start(t *testing.T, as string, stderr *transcript.Transcript) *Process {
 	t.Helper()
 	p, err := Start(Here, "process 1", actor(as), stderr)
 	if err != nil {
@@ -89,7 +70,7 @@ func start(t *testing.T, as string, stderr *safe) *Process {
 
 func TestMemberAnswersAndEnds(t *testing.T) {
 	t.Parallel()
-	var stderr safe
+	var stderr transcript.Transcript
 	p := start(t, "good", &stderr)
 	f := New([]Caller{p})
 	_, err := f.One(t.Context(), 0, 10*time.Second, member.Request{Op: member.OpOpen, Open: &member.Open{Index: 4}})
@@ -111,7 +92,7 @@ func TestMemberAnswersAndEnds(t *testing.T) {
 
 func TestSilentMemberIsNamedAndKilled(t *testing.T) {
 	t.Parallel()
-	p := start(t, "silent", &safe{})
+	p := start(t, "silent", &transcript.Transcript{})
 	f := New([]Caller{p})
 	_, err := f.Each(t.Context(), 1, 200*time.Millisecond, func(int) member.Request { return member.Request{Op: member.OpWait} })
 	if !errors.Is(err, ErrSilent) || err.Error() != `member 0 (process 1): no answer to "wait" within 200ms` {
@@ -127,7 +108,7 @@ func TestSilentMemberIsNamedAndKilled(t *testing.T) {
 
 func TestDeadMemberIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
-	f := New([]Caller{start(t, "dying", &safe{})})
+	f := New([]Caller{start(t, "dying", &transcript.Transcript{})})
 	began := time.Now()
 	_, err := f.One(t.Context(), 0, time.Minute, member.Request{Op: member.OpOpen})
 	if err == nil || !strings.Contains(err.Error(), "member 0 (process 1): ended before it answered \"open\": exit status 7") {
@@ -140,7 +121,7 @@ func TestDeadMemberIsNoticedAtOnce(t *testing.T) {
 
 func TestNonsenseIsAnError(t *testing.T) {
 	t.Parallel()
-	f := New([]Caller{start(t, "babbling", &safe{})})
+	f := New([]Caller{start(t, "babbling", &transcript.Transcript{})})
 	_, err := f.One(t.Context(), 0, time.Minute, member.Request{Op: member.OpOpen})
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -150,7 +131,7 @@ func TestNonsenseIsAnError(t *testing.T) {
 
 func TestCancelledRunDoesNotWait(t *testing.T) {
 	t.Parallel()
-	f := New([]Caller{start(t, "silent", &safe{}), start(t, "silent", &safe{})})
+	f := New([]Caller{start(t, "silent", &transcript.Transcript{}), start(t, "silent", &transcript.Transcript{})})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	began := time.Now()
@@ -161,11 +142,11 @@ func TestCancelledRunDoesNotWait(t *testing.T) {
 }
 
 func TestStartOfNothing(t *testing.T) {
-	if _, err := Start(Here, "process 0", exec.Command("/nonexistent/program"), &safe{}); err == nil || !strings.Contains(err.Error(), "process 0") {
+	if _, err := Start(Here, "process 0", exec.Command("/nonexistent/program"), &transcript.Transcript{}); err == nil || !strings.Contains(err.Error(), "process 0") {
 		t.Errorf("error %v, want one that names the process", err)
 	}
 	where := errors.New("no such place")
-	if _, err := Start(func(func() error) error { return where }, "process 0", actor("good"), &safe{}); !errors.Is(err, where) {
+	if _, err := Start(func(func() error) error { return where }, "process 0", actor("good"), &transcript.Transcript{}); !errors.Is(err, where) {
 		t.Errorf("error %v, want the host's", err)
 	}
 }

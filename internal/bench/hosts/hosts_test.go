@@ -12,27 +12,17 @@ import (
 	"cohort/internal/bench/fleet"
 	"cohort/internal/bench/member"
 
+	"cohort/internal/transcript"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lines is what members say, from several goroutines.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
+type lines struct{ transcript.Transcript }
 
 func (l *lines) has(n int, text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text) >= n
+	return strings.Count(l.String(), text) >= n
 }
 
 // nothing opens no media, and says for whom.
