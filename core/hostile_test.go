@@ -214,6 +214,7 @@ func TestDropsAreCounted(t *testing.T) {
 		{name: "cluster", h: wire.Header{Kind: wire.Data, Seq: 1, Cluster: 9}, want: Stats{OtherCluster: 1}},
 		{name: "view", h: wire.Header{Kind: wire.Data, Seq: 1}, spoil: func(b []byte) { b[8]++ }, want: Stats{OtherView: 1}},
 		{name: "checksum", h: wire.Header{Kind: wire.Data, Seq: 1}, spoil: func(b []byte) { b[len(b)-1]++ }, want: Stats{BadPackets: 1, BadChecksum: 1}},
+		{name: "local, in a view of several hosts", h: wire.Header{Local: true, Kind: wire.Data, Seq: 1}, want: Stats{OtherVersion: 1}},
 		{name: "kind 0", h: wire.Header{Kind: 0, Seq: 1}, want: Stats{BadPackets: 1}},
 		{name: "a beacon", h: wire.Header{Kind: wire.Ring}, want: Stats{BadPackets: 1}},
 		{name: "rank", h: wire.Header{Kind: wire.Data, Seq: 1, Sender: 3}, want: Stats{BadPackets: 1}},

@@ -141,6 +141,7 @@ type Machine struct {
 	cfg     Config
 	view    membership.View
 	viewKey uint64
+	local   bool // packets are of wire.LocalVersion
 	self, n int
 	pool    *slab.Pool
 	stats   Stats
@@ -212,7 +213,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 	}
 	budget := v.RecvBuffer()
 	m := &Machine{
-		cfg: cfg, view: v, viewKey: v.Key(), self: self, n: n, pool: pool,
+		cfg: cfg, view: v, viewKey: v.Key(), local: v.Local(), self: self, n: n, pool: pool,
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),

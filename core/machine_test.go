@@ -10,6 +10,7 @@ import (
 	"cohort/membership"
 	"cohort/order"
 	"cohort/slab"
+	"cohort/wire"
 )
 
 // lab is a few machines joined by a network that loses what drop says.
@@ -41,7 +42,7 @@ func testView(n, segment int) membership.View {
 	v := membership.View{Num: 1}
 	for i := range n {
 		v.Members = append(v.Members, membership.Member{
-			ID: uint64(i + 1), Since: int64(i), Addr: netip.MustParseAddrPort("127.0.0.1:1"), RecvBuffer: 8 << 20, Segment: uint16(segment),
+			ID: uint64(i + 1), Since: int64(i), Addr: netip.MustParseAddrPort("10.0.0.1:1"), RecvBuffer: 8 << 20, Segment: uint16(segment),
 		})
 	}
 	return v
@@ -112,6 +113,53 @@ func (l *lab) same() {
 		if fmt.Sprint(l.got[i]) != fmt.Sprint(l.got[0]) {
 			l.t.Fatalf("member %d delivered\n%v\nmember 0\n%v", i, l.got[i], l.got[0])
 		}
+	}
+}
+
+// TestLocalView: members that are all on one host send packets of another version, whose
+// body is not under the checksum, and take no others.
+func TestLocalView(t *testing.T) {
+	v := testView(2, 1472)
+	v.Members[0].Addr = netip.MustParseAddrPort("127.0.0.1:1")
+	if v.Local() {
+		t.Fatal("a view of two hosts is local")
+	}
+	v.Members[1].Addr = netip.MustParseAddrPort("127.0.0.2:1")
+	m, err := New(0, Config{}, v, 0, slab.NewPool())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &inlet{m: m, p: m.pool}
+	h := wire.Header{Kind: wire.Data, View: m.viewKey, Sender: 1, Seq: 1, Body: 10}
+	frame := []byte{24, 0, 2, 0, 0, 0, 0, 0, 'h', 'i'}
+	in.receive(0, sealed(h, frame))
+	h.Local = true
+	b := sealed(h, frame)
+	b[wire.HeaderSize+9] = 'a' // the program's own memory may be damaged as well
+	in.receive(0, b)
+	h.Seq = 2
+	b = sealed(h, frame)
+	b[16]++
+	in.receive(0, b)
+	l := &lab{got: make([][]string, 1)}
+	m.Deliver(recorder{l, 0}, 10)
+	if want := "[[1:fbcast:ha:2]]"; fmt.Sprint(l.got) != want {
+		t.Errorf("delivered %v, want %s", l.got, want)
+	}
+	if st := m.Stats(); st.OtherVersion != 1 || st.BadChecksum != 1 || st.PacketsReceived != 1 {
+		t.Errorf("counted %+v, want one of another version, one with a wrong checksum and one received", st)
+	}
+	if _, done := m.Submit(0, Message{Size: 2}, []byte("ho")); !done {
+		t.Fatal("the window is closed")
+	}
+	m.Flush(0)
+	for _, o := range m.Output() {
+		if h, err := wire.Parse(o.Buf); err != nil || !h.Local || !wire.Verify(o.Buf) {
+			t.Errorf("sent %+v, %v", h, err)
+		}
+	}
+	if len(m.Output()) == 0 {
+		t.Error("nothing was sent")
 	}
 }
 

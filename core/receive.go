@@ -66,7 +66,7 @@ func (m *Machine) receive(now int64, ref slab.Ref, off, size int, sum bool) {
 func (m *Machine) admit(b []byte, sum bool) bool {
 	h := &m.head
 	switch err := h.Parse(b); {
-	case err == wire.ErrVersion:
+	case err == wire.ErrVersion || err == nil && h.Local != m.local:
 		m.stats.OtherVersion++
 	case err != nil:
 		m.stats.BadPackets++

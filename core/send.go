@@ -278,7 +278,7 @@ func (m *Machine) keepOwn(size, charge int) {
 // header writes a packet's header into b, and into m.head.
 func (m *Machine) header(b []byte, kind wire.Kind, seq uint64, level order.Level, flags uint8, body int) {
 	h := &m.head
-	h.Kind, h.Cluster, h.View, h.Seq = kind, m.cfg.Cluster, m.viewKey, seq
+	h.Local, h.Kind, h.Cluster, h.View, h.Seq = m.local, kind, m.cfg.Cluster, m.viewKey, seq
 	h.Sender, h.Level, h.Flags, h.Body = uint8(m.self), level, flags, body
 	h.Put(b)
 }

@@ -16,7 +16,7 @@ import (
 // beacon hands a packet by which processes find each other to the protocol.
 func (n *Node) beacon(now int64, b []byte, by arrival) {
 	h, err := wire.Parse(b)
-	if err != nil || h.Cluster != n.cfg.clusterID() || h.Kind != wire.Here && h.Kind != wire.Ring || !wire.Verify(b) {
+	if err != nil || h.Local || h.Cluster != n.cfg.clusterID() || h.Kind != wire.Here && h.Kind != wire.Ring || !wire.Verify(b) {
 		n.stats.loop.BadBeacons++
 		return
 	}

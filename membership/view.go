@@ -94,6 +94,17 @@ func (v View) RecvBuffer() int {
 	return int(least)
 }
 
+// Local tells whether all members are on one host, as their addresses are of its
+// loopback: their packets are never on a wire.
+func (v View) Local() bool {
+	for _, m := range v.Members {
+		if !m.Addr.Addr().IsLoopback() {
+			return false
+		}
+	}
+	return true
+}
+
 // Validate returns an error that names what is wrong with the view, if anything:
 // its size, its order by age, a repeated ID.
 func (v View) Validate() error {

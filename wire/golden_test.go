@@ -83,6 +83,12 @@ var goldens = map[string]func() []byte{
 		body := AppendNAK(nil, 2, []Range{{From: 7, Count: 1}, {From: 0x0102030405060708, Count: 0x0A0B}})
 		return sealed(Header{Kind: NAK, Cluster: 0xAABBCCDD, View: 0x1122334455667788, Body: len(body)}, body)
 	},
+	"local": func() []byte {
+		body := frame(Frame{First: true, Last: true, Level: order.Total}, "not summed")
+		record := AppendRecord(nil, 1, 0, []uint64{0, 0}, []uint64{3, 0})
+		h := Header{Local: true, Kind: Data, Cluster: 1, View: 2, Seq: 3, Level: order.Total, Flags: HasRecord, Body: len(body)}
+		return sealed(h, body, record, make([]byte, 8))
+	},
 	"padded": func() []byte {
 		body := frame(Frame{First: true, Last: true}, "")
 		return sealed(Header{Kind: Data, Cluster: 1, View: 2, Seq: 3, Body: len(body)}, body, make([]byte, 8))
@@ -136,9 +142,9 @@ func TestGoldenDataIsUnderstood(t *testing.T) {
 
 // TestConstants holds the numbers of docs/WIRE.md.
 func TestConstants(t *testing.T) {
-	got := fmt.Sprint(Magic, Version, HeaderSize, SumSize, MaxPacket, Data, RowOnly, NAK, Here, Ring,
+	got := fmt.Sprint(Magic, Version, LocalVersion, HeaderSize, SumSize, MaxPacket, Data, RowOnly, NAK, Here, Ring,
 		HasDep, HasRecord, HasRow, WantRow, FrameSize, FrameStartSize, MaxRanges, MinSegment(1), MinSegment(3), MinSegment(64), RowSize(3))
-	want := "17238 1 32 8 65507 1 2 3 9 10 1 2 4 8 8 12 64 225 253 1107 41"
+	want := "17238 1 2 32 8 65507 1 2 3 9 10 1 2 4 8 8 12 64 225 253 1107 41"
 	if got != want {
 		t.Errorf("constants\n%s, frozen as\n%s", got, want)
 	}

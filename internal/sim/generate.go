@@ -51,6 +51,7 @@ func Generate(seed uint64) Scenario {
 	if g.chance(250) {
 		g.long(&s)
 	}
+	s.Local = s.Corrupt == 0 && g.chance(3) // bodies come unhurt there, or not at all
 	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 	return s
 }

@@ -31,6 +31,7 @@ type Scenario struct {
 	Dup     float64 // a packet comes twice
 	Corrupt float64 // bits are flipped
 	Forge   float64 // bytes are changed and the checksum is set right: then only NoPanic is checked
+	Local   bool    // the members are on one host: packets are of wire.LocalVersion
 	Calm    int64   // when all faults have ended
 
 	Ops []Op
@@ -82,8 +83,8 @@ func (s Scenario) has(kind Kind) bool {
 // String prints the scenario for people, one operation a line.
 func (s Scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d members, segment %d B, socket buffer %d B, hold limit %d B, batch %d, deliver %d, take %d, nap %v, own slabs %t\n",
-		s.Seed, s.Members, s.Segment, s.RecvBuffer, s.HoldLimit, s.Batch, s.Deliver, s.Take, time.Duration(s.Nap), s.OwnSlab)
+	fmt.Fprintf(&b, "seed %d: %d members, segment %d B, socket buffer %d B, hold limit %d B, batch %d, deliver %d, take %d, nap %v, own slabs %t, local %t\n",
+		s.Seed, s.Members, s.Segment, s.RecvBuffer, s.HoldLimit, s.Batch, s.Deliver, s.Take, time.Duration(s.Nap), s.OwnSlab, s.Local)
 	fmt.Fprintf(&b, "network: delay %v + up to %v, uneven %v, reorder %t, loss %.1f%%, duplication %.1f%%, corruption %.1f%%, forgery %.1f%%, calm after %v\n",
 		time.Duration(s.Delay), time.Duration(s.Jitter), time.Duration(s.Uneven), s.Reorder, 100*s.Loss, 100*s.Dup, 100*s.Corrupt, 100*s.Forge, time.Duration(s.Calm))
 	for _, op := range s.Ops {

@@ -66,6 +66,7 @@ func fewerFaults(s Scenario, try func(Scenario) bool) {
 		func(s *Scenario) { s.Loss = 0 },
 		func(s *Scenario) { s.Dup = 0 },
 		func(s *Scenario) { s.Corrupt = 0 },
+		func(s *Scenario) { s.Local = false },
 		func(s *Scenario) { s.Reorder = false },
 		func(s *Scenario) { s.Jitter = 0 },
 		func(s *Scenario) { s.Uneven = 0 },

@@ -11,6 +11,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -100,9 +101,13 @@ func (w *world) build() error {
 // view makes the view of a scenario; another number makes a foreign one.
 func view(s Scenario, num uint64) membership.View {
 	v := membership.View{Num: num}
+	addr := netip.MustParseAddrPort("10.0.0.1:1")
+	if s.Local {
+		addr = netip.MustParseAddrPort("127.0.0.1:1")
+	}
 	for i := range s.Members {
 		v.Members = append(v.Members, membership.Member{
-			ID: uint64(1000 + i), Since: int64(i), Name: fmt.Sprintf("m%d", i),
+			ID: uint64(1000 + i), Since: int64(i), Name: fmt.Sprintf("m%d", i), Addr: addr,
 			RecvBuffer: uint32(s.RecvBuffer), Segment: uint16(s.Segment),
 		})
 	}
