@@ -110,8 +110,8 @@ func (m *engineMedium) Send(ctx context.Context, src *load.Source) error {
 		return err
 	}
 	for due := src.Due(); due != clock.Never; due = src.Due() {
-		if due > clock.Now() {
-			clock.SleepUntil(due)
+		if now := clock.Now(); due > now {
+			clock.SleepUntil(max(due, now+load.Tick))
 		}
 		if err := m.next().Send(ctx, m.level, src.Next()); err != nil {
 			return err

@@ -156,10 +156,7 @@ func (s *session) send(ctx context.Context) (Reply, error) {
 
 // source makes the messages of the phase. Senders that pace themselves take turns.
 func (s *session) source() *load.Source {
-	who := load.Sender{Rank: s.row.Self, Row: s.row.Number, Size: s.row.Size, After: s.sent, Senders: s.row.Senders}
-	if s.row.Level != Raw {
-		who.Past = s.past
-	}
+	who := load.Sender{Rank: s.row.Self, Row: s.row.Number, Size: s.row.Size, After: s.sent, Senders: s.row.Senders, Past: s.past}
 	p := s.kind
 	start := clock.Now() + int64(p.Every)*int64(1+s.row.Self)/int64(s.row.Senders)
 	switch p.Kind {

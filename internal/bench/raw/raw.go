@@ -216,7 +216,7 @@ func (m *Medium) rest() error {
 		return nil
 	}
 	if wait := time.Duration(m.out.src.Due() - clock.Now()); wait > 0 {
-		return m.conn.Wait(wait)
+		return m.conn.Wait(max(wait, load.Tick))
 	}
 	return nil
 }
