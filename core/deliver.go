@@ -3,7 +3,6 @@ package core
 import (
 	"cohort/internal/flaw"
 	"cohort/order"
-	"cohort/slab"
 	"cohort/wire"
 )
 
@@ -145,12 +144,19 @@ func (d *deliverer) packet(s int, st *stream, e *entry) bool {
 	body := m.bytes(e)[begin : begin+int(e.body)]
 	m.delivery.Sender, m.delivery.Packet = s, e.seq
 	for st.pos < len(body) {
+		if n, ok := d.whole(st, e, body[st.pos:]); n > 0 {
+			if !ok {
+				return false
+			}
+			st.pos += n
+			continue
+		}
 		n := wire.NextFrame(body[st.pos:], &m.frame)
-		if n == 0 { // the same at every member: the checksum held
+		if n == 0 { // the same at every member: it came unhurt
 			m.stats.BadFrames++
 			return true
 		}
-		if !d.message(st, e) {
+		if !d.fragment(st) {
 			d.stop = true
 			return false
 		}
@@ -159,14 +165,36 @@ func (d *deliverer) packet(s int, st *stream, e *entry) bool {
 	return true
 }
 
-// message delivers the frame in m.frame, or puts it together with the ones before it.
-func (d *deliverer) message(st *stream, e *entry) bool {
+// whole delivers the frame at the start of b and returns its length, if it is a whole message;
+// 0 if it is not, or malformed. ok is false if the sink refused it.
+func (d *deliverer) whole(st *stream, e *entry, b []byte) (n int, ok bool) {
+	if len(b) < wire.FrameSize {
+		return 0, false
+	}
+	h := wire.HeadOf(b)
+	end := wire.FrameSize + h.Size()
+	if !h.Whole() || end > len(b) {
+		return 0, false
+	}
+	st.part.active = false
+	// Field by field: a composite would be put together elsewhere and copied, and
+	// the copy's wide loads wait for the narrow stores before them.
+	out := &d.m.delivery
+	out.Group, out.Kind, out.Level, out.Payload = h.Group(), h.Kind(), h.Level(), b[wire.FrameSize:end]
+	out.Pos, out.Slab, out.Keep = st.pos, e.ref, false
+	if !d.sink.Deliver(out) {
+		d.stop = true
+		return end, false
+	}
+	d.count++
+	return end, true
+}
+
+// fragment puts the frame in m.frame together with the ones before it, and delivers the
+// message if it is its last.
+func (d *deliverer) fragment(st *stream) bool {
 	m := d.m
 	f, part := &m.frame, &st.part
-	if f.First && f.Last {
-		part.active = false
-		return d.hand(f.Payload, e.ref)
-	}
 	switch {
 	case f.Abort:
 		part.active = false
@@ -188,7 +216,7 @@ func (d *deliverer) message(st *stream, e *entry) bool {
 		m.stats.BadFrames++
 		return true
 	}
-	if !d.hand(part.buf, 0) {
+	if !d.hand(st, part.buf) {
 		part.buf = part.buf[:len(part.buf)-len(f.Payload)]
 		return false
 	}
@@ -208,15 +236,12 @@ func (p *partial) begin(size int) {
 	p.active, p.size, p.buf = size <= MaxMessage, size, p.buf[:0]
 }
 
-// hand gives the sink a message of the packet that is being delivered. payload lies
-// in slab ref, or in none if that is 0.
-func (d *deliverer) hand(payload []byte, ref slab.Ref) bool {
+// hand gives the sink a message that was put together.
+func (d *deliverer) hand(st *stream, payload []byte) bool {
 	m := d.m
-	// Field by field: a composite would be put together elsewhere and copied, and
-	// the copy's wide loads wait for the narrow stores before them.
 	out := &m.delivery
 	out.Group, out.Kind, out.Level, out.Payload = m.frame.Group, m.frame.Kind, m.frame.Level, payload
-	out.Pos, out.Slab, out.Keep = m.streams[out.Sender].pos, ref, false
+	out.Pos, out.Slab, out.Keep = st.pos, 0, false
 	if !d.sink.Deliver(out) {
 		return false
 	}

@@ -285,6 +285,9 @@ type sending struct {
 func (n *Node) submit(now int64) {
 	s := &n.sending
 	for {
+		if !s.active {
+			n.submitWhole(now)
+		}
 		if !s.active && !n.fetch() {
 			break
 		}
@@ -298,6 +301,33 @@ func (n *Node) submit(now int64) {
 		}
 	}
 	n.submits.Release()
+}
+
+// submitWhole moves the messages at the head of the ring that need no second look: that
+// the machine takes at once, and that are not large, nor to a group that this node is not
+// in. Those are most of them.
+func (n *Node) submitWhole(now int64) {
+	if !n.mayFetch() || n.fence || !n.backlog.empty() {
+		return
+	}
+	for {
+		meta, payload, ok := n.submits.Peek()
+		if !ok || meta&largeFlag != 0 {
+			return
+		}
+		msg := unpack(meta, len(payload))
+		g := n.groups.at(msg.Group)
+		if g == nil || g.id == 0 || msg.Kind == kindControl {
+			return
+		}
+		msg.Group = g.id
+		taken, done := n.proc.Submit(now, msg, payload)
+		if !done {
+			n.sending = sending{active: true, ring: true, msg: msg, whole: payload, rest: payload[taken:]}
+			return
+		}
+		n.submits.Next()
+	}
 }
 
 func (n *Node) submitPart(now int64) {

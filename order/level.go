@@ -25,7 +25,6 @@ const (
 	orderMask Level = 3
 	safeBit   Level = 4
 	allBit    Level = 8
-	validMask Level = orderMask | safeBit | allBit
 )
 
 // Safe returns the level with dynamic uniformity added: a message is delivered
@@ -54,9 +53,10 @@ func (l Level) Join(o Level) Level {
 
 // Valid tells whether l is one of the levels that exist; a level from the
 // network need not be.
-func (l Level) Valid() bool {
-	return l&^validMask == 0 && l.Order() <= Total && (!l.IsSafeAll() || l.IsSafe())
-}
+func (l Level) Valid() bool { return l < 16 && valid>>l&1 != 0 }
+
+// valid has a bit for each level: the three orders, with safeBit, and with both bits.
+const valid = 7 | 7<<safeBit | 7<<(safeBit|allBit)
 
 var names = [...]string{FIFO: "fbcast", Causal: "cbcast", Total: "abcast"}
 

@@ -28,6 +28,30 @@ type Frame struct {
 	Payload []byte // borrows the packet
 }
 
+// Head is the first FrameSize bytes of a frame. Nearly all frames are whole messages,
+// which it says all about.
+type Head uint64
+
+// HeadOf reads the head of the frame at the start of b, at least FrameSize bytes.
+func HeadOf(b []byte) Head { return Head(le.Uint64(b)) }
+
+// Whole tells whether the frame is a message of a level that exists, and no fragment.
+func (h Head) Whole() bool {
+	return h&(frameFirst|frameLast) == frameFirst|frameLast && h.Level().Valid()
+}
+
+// Kind returns Frame.Kind.
+func (h Head) Kind() uint8 { return uint8(h & kindMask) }
+
+// Level returns Frame.Level.
+func (h Head) Level() order.Level { return order.Level(h >> 8) }
+
+// Size returns the bytes of the payload.
+func (h Head) Size() int { return int(uint16(h >> 16)) }
+
+// Group returns Frame.Group.
+func (h Head) Group() uint32 { return uint32(h >> 32) }
+
 // PutFrame writes the head of a frame with a payload of n bytes into b and
 // returns its length: FrameStartSize if f begins a message that it does not end.
 func PutFrame(b []byte, f *Frame, n int) int {
