@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"math/bits"
 	"strings"
 
@@ -155,11 +153,11 @@ func (n *Node) suspects(m *membership.Member, rank int, why membership.Reason) {
 	o.suspects[rank] = why
 	n.stats.loop.Suspicions++
 	n.note(recorder.Suspected, m.ID, 0, 0, why.String())
-	level := slog.LevelWarn
 	if n.closing.Load() { // where all leave at once, some are gone before others know that they have left
-		level = slog.LevelInfo
+		n.cfg.Logger.Info("a member is suspected by one that leaves", "member", m.Name, "reason", why.String(), "view", n.proc.Site().View().Num)
+		return
 	}
-	n.cfg.Logger.Log(context.Background(), level, "a member is suspected", "member", m.Name, "reason", why.String(), "view", n.proc.Site().View().Num)
+	n.cfg.Logger.Warn("a member is suspected", "member", m.Name, "reason", why.String(), "view", n.proc.Site().View().Num)
 }
 
 // observePauses looks at who asks the senders to pause.
