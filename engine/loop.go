@@ -63,7 +63,9 @@ func (n *Node) shut() {
 
 // When the loop rests: times in ns, and bytes.
 const (
-	napTime    = 100_000    // how long a busy loop lets work gather; 50 µs took 7 % more CPU per message
+	shortNap   = 40_000     // how long a busy loop lets work gather
+	longNap    = 100_000    // and one that moves manyBytes: there throughput counts
+	manyBytes  = 512 << 10  // within busyWindow: 1 GB/s
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received
 	yieldEvery = 8_000_000  // a loop that has not slept gives way to others so often; see yield
@@ -93,6 +95,15 @@ func (l *load) add(now int64, bytes int) {
 }
 
 func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes }
+
+// nap returns how long to let work gather. What a nap adds to the latency is some half
+// of it, at each member; and the shorter it is, the more often somebody wakes.
+func (l *load) nap() time.Duration {
+	if max(l.last, l.bytes) < manyBytes {
+		return shortNap
+	}
+	return longNap
+}
 
 const (
 	// deliverBatch bounds the messages delivered in one turn, so that a flood of small
@@ -190,7 +201,7 @@ func (n *Node) rest(now int64, moved bool) error {
 	case moved && n.busy.busy():
 		n.stats.loop.Naps++
 		n.mu.Unlock()
-		n.conn.Nap(napTime)
+		n.conn.Nap(n.busy.nap())
 		n.mu.Lock()
 		return nil
 	}
