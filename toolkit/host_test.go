@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,7 +111,7 @@ func TestWaitsEnd(t *testing.T) {
 	}
 
 	waiting := make(chan error, 2)
-	go func() { waiting <- h.Await(context.Background(), never) }()
+	go func() { waiting <- h.Await(testring.Patient(t), never) }()
 	if err := h.Leave(testring.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestWaitsEnd(t *testing.T) {
 	}
 
 	h = join(t, node)
-	go func() { waiting <- h.Await(context.Background(), never) }()
+	go func() { waiting <- h.Await(testring.Patient(t), never) }()
 	if err := node.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,10 +146,12 @@ func TestExpulsionEndsWaits(t *testing.T) {
 		}
 	}
 	h := hosts[youngest]
-	waiting := make(chan error, 1)
+	waiting, asked := make(chan error, 1), make(chan struct{})
+	waits := sync.OnceFunc(func() { close(asked) })
 	go func() {
-		waiting <- h.Await(context.Background(), func(*tally) (bool, error) { return false, nil })
+		waiting <- h.Await(testring.Patient(t), func(*tally) (bool, error) { waits(); return false, nil })
 	}()
+	<-asked               // one that begins to wait after the expulsion waits for the next
 	h.Look(func(*tally) { // its loop stands still for longer than Timeout, with a message to deliver
 		other := hosts[(youngest+1)%3]
 		if err := other.Do(testring.Patient(t), func(_ *tally, out toolkit.Out) error {
