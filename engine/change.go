@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"cohort/core"
 	"cohort/engine/recorder"
@@ -160,23 +159,34 @@ func (n *Node) isGone(g *Group, why error) {
 }
 
 func (n *Node) groupView(t *groups.Group[*Group]) GroupView {
-	return GroupView{Group: t.Name, Num: t.Views, Members: n.groups.roll(n.view(), t.Members)}
+	return GroupView{Group: t.Name, Num: t.Views, Members: n.groups.roll(n.view(), who{t.Members, t.Order})}
 }
 
 // maxRolls bounds the sets of members that are kept for the next group that has the same.
 const maxRolls = 256
 
-// roll lists the members of the ring's view with these ranks, a bit each. Groups that have
-// the same members share the list: of many groups it would else be most of the memory.
-func (t *groupTable) roll(v membership.View, ranks uint64) []membership.Member {
-	list, ok := t.rolls[ranks]
-	if !ok {
-		if t.rolls == nil || len(t.rolls) == maxRolls {
-			t.rolls = map[uint64][]membership.Member{}
-		}
-		list = slices.Clip(of(v, ranks))
-		t.rolls[ranks] = list
+// who is in a group: ranks in the ring, a bit each, and their order by age in the group.
+type who struct {
+	members uint64
+	order   groups.Order
+}
+
+// roll lists these members of the ring's view by age in the group. Groups that have the
+// same ones share the list: of many groups it would else be most of the memory.
+func (t *groupTable) roll(v membership.View, w who) []membership.Member {
+	list, ok := t.rolls[w]
+	if ok {
+		return list
 	}
+	if t.rolls == nil || len(t.rolls) == maxRolls {
+		t.rolls = map[who][]membership.Member{}
+	}
+	ranks := w.order.Ranks(w.members)
+	list = make([]membership.Member, len(ranks))
+	for i, r := range ranks {
+		list[i] = v.Members[r]
+	}
+	t.rolls[w] = list
 	return list
 }
 

@@ -39,7 +39,7 @@ func TestCloseDrains(t *testing.T) {
 
 // TestCloseWhileSendersWait: they get ErrClosed, whatever they wait for.
 func TestCloseWhileSendersWait(t *testing.T) {
-	nodes := openRing(t, 2, func(_ int, c *Config) { c.SubmitRing = 1 << 16 })
+	nodes := byAge(openRing(t, 2, func(_ int, c *Config) { c.SubmitRing = 1 << 16 }))
 	b := newBlocker(t)
 	groups := joinAll(t, nodes, "waiting", func(i int) Handler {
 		return HandlerFunc(func(*Message) {

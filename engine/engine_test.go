@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,12 +57,14 @@ func openRing(t testing.TB, n int, change func(i int, c *Config)) []*Node {
 	return nodes
 }
 
+// joinAll has all nodes of a ring join by their ranks in it, which so are those in the group.
 func joinAll(t testing.TB, nodes []*Node, name string, h func(i int) Handler) []*Group {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	groups := make([]*Group, len(nodes))
-	for i, n := range nodes {
+	for _, n := range byAge(slices.Clone(nodes)) {
+		i := slices.Index(nodes, n)
 		g, err := n.Join(ctx, name, h(i))
 		if err != nil {
 			t.Fatal(err)

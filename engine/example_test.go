@@ -168,12 +168,14 @@ func ExampleGroup_Question() {
 // that knows of both. The one with the rank standby does not answer.
 func joinBoth(ctx context.Context, nodes [2]*engine.Node, name string, standby int) (group *engine.Group) {
 	both := make(chan struct{})
-	for _, n := range []*engine.Node{nodes[1], nodes[0]} {
-		g, err := n.Join(ctx, name, answerer{rank: n.Rank(), both: both, asks: n == nodes[0], standby: n.Rank() == standby})
+	for rank, n := range nodes { // who joins first has rank 0
+		g, err := n.Join(ctx, name, answerer{rank: rank, both: both, asks: rank == 0, standby: rank == standby})
 		if err != nil {
 			log.Fatal(err)
 		}
-		group = g
+		if rank == 0 {
+			group = g
+		}
 	}
 	<-both
 	return group

@@ -41,7 +41,7 @@ func (f HandlerFunc) View(GroupView) {}
 type GroupView struct {
 	Group   string
 	Num     uint64              // counts the group's views, from 1
-	Members []membership.Member // by rank in the group: age, oldest first. Shared: do not write to it
+	Members []membership.Member // by rank in the group: who has been in it longest first. Shared: do not write to it
 	Joined  []int               // ranks of those who were not in the view before
 	Left    []Departed          // who was in it, and is not any more
 
@@ -107,9 +107,9 @@ type groupTable struct {
 	slots     []*Group // by Group.slot, once its join has been submitted
 	catching  []*Group // being brought up to date from their spools
 	discards  []discard
-	rolls     map[uint64][]membership.Member // of the ring's view; see roll
-	restoring int                            // groups with a restore
-	late      []*queue                       // queues that views wait for
+	rolls     map[who][]membership.Member // of the ring's view; see roll
+	restoring int                         // groups with a restore
+	late      []*queue                    // queues that views wait for
 	givenUp   atomic.Bool
 
 	mu     sync.Mutex

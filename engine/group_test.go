@@ -137,6 +137,56 @@ func last(list []string, prefix string) string {
 	return ""
 }
 
+// TestRankIsByAgeInTheGroup, which the rank in the ring is not: who joins a group is
+// its last member, however long it has been in the ring. So its first one stays that.
+func TestRankIsByAgeInTheGroup(t *testing.T) {
+	nodes := openRing(t, 3, nil)
+	slices.SortFunc(nodes, func(a, b *Node) int { return b.Rank() - a.Rank() })
+	ctx := patient(t)
+	all := make([]*timeline, 3)
+	groups := make([]*Group, 3)
+	join := func(i int) {
+		t.Helper()
+		var err error
+		all[i] = &timeline{}
+		if groups[i], err = nodes[i].Join(ctx, "age", all[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range nodes {
+		join(i)
+	}
+	if err := groups[1].Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	join(1)
+	for i := range nodes {
+		if err := groups[i].Send(ctx, Total, []byte(nodes[i].cfg.Name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := []string{nodes[0].cfg.Name, nodes[2].cfg.Name, nodes[1].cfg.Name}
+	for i, n := range nodes {
+		if n.Self().Name != n.cfg.Name {
+			t.Errorf("%s is %s by its own account", n.cfg.Name, n.Self().Name)
+		}
+		view := fmt.Sprintf("view 5 of age: %v, joined [%s], left []", names, names[2])
+		eventually(t, view, func() bool { return all[i].has(view) })
+		for rank, name := range names {
+			message := fmt.Sprintf("message %d:%s", rank, name)
+			eventually(t, message, func() bool { return all[i].has(message) })
+		}
+	}
+	extra := &timeline{} // of a node that is told of the order, for it has not seen it come about
+	late := open(t, nodes[0].cfg.Cluster, "late", nil)
+	if _, err := late.Join(ctx, "age", extra); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("view 6 of age: %v, joined [late], left []", append(names, "late")); !extra.has(want) {
+		t.Errorf("a node that came later saw %q, want %q", extra.list(), want)
+	}
+}
+
 // greeter sends as soon as all are in the group, and counts what it gets.
 type greeter struct {
 	all  int

@@ -218,6 +218,13 @@ func (n *Node) Done() <-chan struct{} { return n.stopped }
 // Rank returns this node's rank in View.
 func (n *Node) Rank() int { return n.presence.now().rank }
 
+// Self returns this node as a member of View. Its ID is another one when the node has
+// joined the ring again after an expulsion.
+func (n *Node) Self() membership.Member {
+	p := n.presence.now()
+	return p.view.Members[p.rank]
+}
+
 // Features returns what the sockets can do on this machine, and why not more; and
 // whether multicast reaches the members.
 func (n *Node) Features() iomulticast.Features {

@@ -89,13 +89,14 @@ type Group[L any] struct {
 	Name     string
 	Views    uint64 // counts the group's views
 	Members  uint64
+	Order    Order
 	Stateful uint64 // of these, who keeps state
 	Ready    uint64 // of these, who has it
 	Local    L
 }
 
-// Rank returns the rank in the group of the ring's member with this rank.
-func (g *Group[L]) Rank(ring int) int { return bits.OnesCount64(g.Members & (1<<ring - 1)) }
+// Rank returns the rank in the group of the ring's member with this rank, who is in it.
+func (g *Group[L]) Rank(ring int) int { return g.Order.rank(g.Members, ring) }
 
 // New returns the table of a ring's first view: empty.
 func New[L any](v membership.View) *Table[L] {
@@ -158,6 +159,7 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 // it to others, it may yet arrive there: it is not begun anew beside that.
 func (t *Table[L]) join(g *Group[L], bit uint64, o Op) Effect[L] {
 	e := Effect[L]{Group: g, Done: true, Donor: -1}
+	g.Order = g.Order.join(g.Members, bit)
 	g.Members |= bit
 	g.Views++
 	if !o.Stateful {
@@ -213,6 +215,7 @@ func (t *Table[L]) add(g *Group[L]) {
 func (t *Table[L]) shrink(g *Group[L], members uint64) {
 	g.Views++
 	g.Members = members
+	g.Order = g.Order.keep(members)
 	g.Stateful &= members
 	g.Ready &= members
 	if members == 0 {
@@ -241,6 +244,7 @@ func (t *Table[L]) Change(next membership.View) (shifts []Shift[L]) {
 			continue
 		}
 		members, lost := move(g.Members, to)
+		g.Order = g.Order.move(to)
 		g.Stateful, _ = move(g.Stateful, to)
 		ready, gone := move(g.Ready, to)
 		g.Members, g.Ready = members, ready
@@ -286,8 +290,8 @@ func (t *Table[L]) Append(b []byte) []byte {
 	return b
 }
 
-// entrySize is what a group takes in a table's bytes, and its name.
-const entrySize = 4 + 4*8 + 1
+// entrySize is what a group takes in a table's bytes, its name and its order.
+const entrySize = 4 + 4*8 + 2
 
 func (g *Group[L]) append(b []byte) []byte {
 	b = le.AppendUint32(b, g.ID)
@@ -295,17 +299,19 @@ func (g *Group[L]) append(b []byte) []byte {
 	b = le.AppendUint64(b, g.Members)
 	b = le.AppendUint64(b, g.Stateful)
 	b = le.AppendUint64(b, g.Ready)
-	return append(append(b, byte(len(g.Name))), g.Name...)
+	b = append(b, byte(len(g.Name)), byte(len(g.Order)))
+	return append(append(b, g.Name...), g.Order...)
 }
 
 // parseGroup reads a group off b; nil if there is none.
 func parseGroup[L any](b []byte) (g *Group[L], rest []byte) {
-	if len(b) < entrySize || len(b) < entrySize+int(b[entrySize-1]) {
+	if len(b) < entrySize || len(b) < entrySize+int(b[entrySize-2])+int(b[entrySize-1]) {
 		return nil, b
 	}
 	g = &Group[L]{ID: le.Uint32(b), Views: le.Uint64(b[4:]), Members: le.Uint64(b[12:]), Stateful: le.Uint64(b[20:]), Ready: le.Uint64(b[28:])}
-	size := entrySize + int(b[entrySize-1])
-	g.Name = string(b[entrySize:size])
+	name := entrySize + int(b[entrySize-2])
+	size := name + int(b[entrySize-1])
+	g.Name, g.Order = string(b[entrySize:name]), Order(b[name:size])
 	return g, b[size:]
 }
 
@@ -339,7 +345,7 @@ func (t *Table[L]) fits(g *Group[L]) bool {
 	switch {
 	case g.Name == "" || t.Find(g.Name) != nil, t.next != 0 && g.ID >= t.next:
 		return false
-	case g.Members == 0 || g.Members&^all != 0:
+	case g.Members == 0 || g.Members&^all != 0 || !g.Order.fits(g.Members):
 		return false
 	}
 	return g.Stateful&^g.Members == 0 && g.Ready&^g.Stateful == 0

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"math/bits"
 	"reflect"
 	"runtime"
 	"slices"
@@ -32,7 +31,8 @@ func (s set) keep(in set) { maps.DeleteFunc(s, func(id uint64, _ bool) bool { re
 type naive struct {
 	id, views              uint64
 	members, stateful, has set
-	left                   bool // who alone had the state has given it up
+	order                  []uint64 // members, by age in the group
+	left                   bool     // who alone had the state has given it up
 }
 
 // world is a ring's groups told twice, and by the model.
@@ -102,6 +102,7 @@ func (w *world) model(from uint64, o Op) Effect[int] {
 		}
 		g.views++
 		g.members[from] = true
+		g.order = append(g.order, from)
 		if o.Stateful {
 			e.Fresh = len(g.stateful) == 0
 			e.Donor = w.oldest(g.has)
@@ -142,6 +143,7 @@ func (w *world) oldest(of set) int {
 func (w *world) settle(g *naive) {
 	g.stateful.keep(g.members)
 	g.has.keep(g.members)
+	g.order = slices.DeleteFunc(g.order, func(id uint64) bool { return !g.members[id] })
 	g.left = g.left && len(g.stateful) > 0
 	maps.DeleteFunc(w.groups, func(_ string, o *naive) bool { return len(o.members) == 0 })
 }
@@ -244,9 +246,10 @@ func (w *world) check(t *rapid.T) {
 		case g.Ready == 0 && g.Stateful != 0 && !m.left:
 			t.Fatalf("%+v: nobody has the state, though nobody has given it up", g)
 		}
-		for i, r := 0, g.Members; r != 0; i, r = i+1, r&(r-1) {
-			if got := g.Rank(bits.TrailingZeros64(r)); got != i {
-				t.Fatalf("rank %d in the group, want %d", got, i)
+		ranks := g.Order.Ranks(g.Members)
+		for i, id := range m.order {
+			if got := g.Rank(slices.Index(w.ids, id)); got != i || w.ids[ranks[i]] != id {
+				t.Fatalf("member %d has rank %d in %v, want %d", id, got, ranks, i)
 			}
 		}
 		last = g.ID
@@ -351,6 +354,11 @@ func entry(id uint32, name string, sets ...uint64) []byte {
 	return g.append(nil)
 }
 
+func ordered(members uint64, o Order) []byte {
+	g := Group[int]{ID: 3, Name: "g", Members: members, Order: o}
+	return g.append(nil)
+}
+
 // TestParseRefuses what no table says.
 func TestParseRefuses(t *testing.T) {
 	v := viewOf(1, 1, 2)
@@ -361,23 +369,31 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := Parse[int](v, head(4, 1, good)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Parse[int](v, head(4, 1, ordered(3, "\x01\x00"))); err != nil {
+		t.Fatal(err)
+	}
 	for what, b := range map[string][]byte{
-		"nothing":             nil,
-		"half a head":         {1, 2, 3, 4, 5, 6, 7},
-		"fewer groups":        head(4, 2, good),
-		"more groups":         head(5, 1, good, entry(4, "h", 1, 0, 0)),
-		"half a group":        head(4, 1, good[:20]),
-		"half a name":         head(4, 1, good[:len(good)-1]),
-		"number 0":            head(4, 1, entry(0, "g", 1, 0, 0)),
-		"a number to come":    head(3, 1, good),
-		"a number twice":      head(4, 2, good, entry(3, "h", 1, 0, 0)),
-		"not in order":        head(4, 2, good, entry(2, "h", 1, 0, 0)),
-		"a name twice":        head(5, 2, good, entry(4, "g", 1, 0, 0)),
-		"no name":             head(4, 1, entry(3, "", 1, 0, 0)),
-		"no members":          head(4, 1, entry(3, "g", 0, 0, 0)),
-		"members of no view":  head(4, 1, entry(3, "g", 4, 0, 0)),
-		"state of no member":  head(4, 1, entry(3, "g", 1, 2, 0)),
-		"having but no state": head(4, 1, entry(3, "g", 1, 0, 1)),
+		"nothing":                      nil,
+		"half a head":                  {1, 2, 3, 4, 5, 6, 7},
+		"fewer groups":                 head(4, 2, good),
+		"more groups":                  head(5, 1, good, entry(4, "h", 1, 0, 0)),
+		"half a group":                 head(4, 1, good[:20]),
+		"half a name":                  head(4, 1, good[:len(good)-1]),
+		"number 0":                     head(4, 1, entry(0, "g", 1, 0, 0)),
+		"a number to come":             head(3, 1, good),
+		"a number twice":               head(4, 2, good, entry(3, "h", 1, 0, 0)),
+		"not in order":                 head(4, 2, good, entry(2, "h", 1, 0, 0)),
+		"a name twice":                 head(5, 2, good, entry(4, "g", 1, 0, 0)),
+		"no name":                      head(4, 1, entry(3, "", 1, 0, 0)),
+		"no members":                   head(4, 1, entry(3, "g", 0, 0, 0)),
+		"members of no view":           head(4, 1, entry(3, "g", 4, 0, 0)),
+		"state of no member":           head(4, 1, entry(3, "g", 1, 2, 0)),
+		"having but no state":          head(4, 1, entry(3, "g", 1, 0, 1)),
+		"half an order":                head(4, 1, ordered(3, "\x01")),
+		"one twice in order":           head(4, 1, ordered(3, "\x01\x00\x01")),
+		"order of no member":           head(4, 1, ordered(3, "\x02\x01\x00")),
+		"order past any rank":          head(4, 1, ordered(3, "\xff\x00")),
+		"an order that is of the ring": head(4, 1, ordered(3, "\x00\x01")),
 	} {
 		if _, err := Parse[int](v, b); err == nil {
 			t.Errorf("%s: read", what)

@@ -244,17 +244,8 @@ func (t handler[M]) View(v engine.GroupView) {
 			h.life++
 			h.unsent = nil
 		}
-		h.machine.View(View{v, h.self()}, out)
+		h.machine.View(View{v, h.node.Self().ID}, out)
 	})
-}
-
-// self returns the ID of this member. It is called on the node's loop, which alone
-// changes it.
-func (h *Host[M]) self() uint64 {
-	if v, rank := h.node.View(), h.node.Rank(); rank >= 0 && rank < len(v.Members) {
-		return v.Members[rank].ID
-	}
-	return 0
 }
 
 func (t handler[M]) Snapshot() (io.ReadCloser, error) {

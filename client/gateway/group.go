@@ -77,7 +77,7 @@ func (g *Group) answer(q session.Request, payload []byte) error {
 // View takes who is in the group.
 func (h *handler) View(v engine.GroupView) {
 	g := (*Group)(h)
-	self := g.server.self()
+	self := g.server.node.Self().ID
 	ids := make([]uint64, len(v.Members))
 	names := make(map[uint64]nameRank, len(v.Members))
 	for i, m := range v.Members {

@@ -191,13 +191,3 @@ func (s *Server) find(names []string) (list []*Group) {
 	}
 	return list
 }
-
-// self returns this node's ID in the ring.
-func (s *Server) self() uint64 {
-	for {
-		v, rank := s.node.View(), s.node.Rank()
-		if again := s.node.View(); again.Key() == v.Key() && rank >= 0 && rank < len(v.Members) {
-			return v.Members[rank].ID
-		}
-	}
-}

@@ -66,7 +66,7 @@ func member(cfg engine.Config, role string, every time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	m := &feed{name: cfg.Name, publishes: role == publisher, self: func() uint64 { return node.View().Members[node.Rank()].ID }}
+	m := &feed{name: cfg.Name, publishes: role == publisher, self: func() uint64 { return node.Self().ID }}
 	group, err := node.Join(ctx, "feed", m)
 	if err != nil {
 		_ = node.Close() // the first error is the one that counts

@@ -164,12 +164,12 @@ var catches = map[flaw.Set]struct {
 	flaw.AcceptsUnfetched: {500, []string{"Liveness", "Safe", "PrimaryComponent"}},
 	flaw.AnyHalf:          {200, []string{"PrimaryComponent", "VirtualSynchrony"}},
 	flaw.PromiseForgotten: {4000, []string{"PrimaryComponent", "VirtualSynchrony"}},
-	flaw.TailByArrival:    {100, []string{"Total"}},
+	flaw.TailByArrival:    {100, []string{"Total", "GroupTable"}},
 	flaw.InstallsAlone:    {500, []string{"PrimaryComponent"}},
 	flaw.SafeTooEarly:     {200, []string{"Safe", "Total"}},
 	flaw.CausalUnchecked:  {50, []string{"Causal"}},
-	flaw.TotalOnReceipt:   {50, []string{"Total"}},
-	flaw.TwoHolders:       {50, []string{"Total", "SelfDelivery"}},
+	flaw.TotalOnReceipt:   {50, []string{"Total", "GroupTable"}},
+	flaw.TwoHolders:       {50, []string{"Total", "GroupTable", "SelfDelivery"}},
 	flaw.GapSkipped:       {50, []string{"FIFO", "NoPanic", "SelfDelivery", "VirtualSynchrony", "Causal", "Safe"}},
 }
 

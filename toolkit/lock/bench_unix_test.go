@@ -124,7 +124,7 @@ type member struct {
 
 func newMember(b *testing.B, n *engine.Node, locks *Locks) *member {
 	m := &member{mutex: locks.Mutex("account", engine.Total), applied: make(chan struct{}, 1)}
-	self := n.View().Members[n.Rank()].ID
+	self := n.Self().ID
 	var err error
 	m.group, err = n.Join(testring.Patient(b), "accounts", engine.HandlerFunc(func(k *engine.Message) {
 		if k.Payload[0] == 1 && k.From().ID == self {

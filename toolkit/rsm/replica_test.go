@@ -79,7 +79,7 @@ func ask(t testing.TB, ctx context.Context, r copied, in input) (n int, err erro
 }
 
 // self is a node's identity, which is another after an expulsion.
-func self(n *engine.Node) uint64 { return n.View().Members[n.Rank()].ID }
+func self(n *engine.Node) uint64 { return n.Self().ID }
 
 // crowd is clients of replicas, and what they are told.
 type crowd struct {

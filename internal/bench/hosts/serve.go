@@ -26,7 +26,7 @@ func Serve(ctx context.Context, cfg Config, open member.Opener, log io.Writer) e
 		return unless(ctx, err)
 	}
 	name, _ := os.Hostname()
-	self := node.View().Members[node.Rank()]
+	self := node.Self()
 	s := &server{open: open, log: log, key: rand.Text(), addr: self.Addr.Addr(), over: make(chan struct{})}
 	s.host = result.Host{Name: name, Interface: cfg.Interface, Addr: s.addr.String(), Version: result.Build(), Machine: tuning.Look()}
 	close(s.over)

@@ -38,15 +38,22 @@ type engineMedium struct {
 
 // handler passes deliveries on, and tells when all members have joined.
 type handler struct {
+	node    *engine.Node
 	sink    member.Sink
 	members int
 	all     chan struct{}
 	once    sync.Once
+	ring    []uint8 // rank in the ring by that in the group
 }
 
-func (h *handler) Deliver(m *engine.Message) { h.sink(m.Sender, m.Payload) }
+func (h *handler) Deliver(m *engine.Message) { h.sink(int(h.ring[m.Sender]), m.Payload) }
 
 func (h *handler) View(v engine.GroupView) {
+	ring := h.node.View()
+	h.ring = h.ring[:0]
+	for _, m := range v.Members {
+		h.ring = append(h.ring, uint8(ring.Rank(m.ID)))
+	}
 	if len(v.Members) == h.members {
 		h.once.Do(func() { close(h.all) })
 	}

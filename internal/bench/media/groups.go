@@ -30,7 +30,7 @@ func (m *engineMedium) some(ctx context.Context, n int) error {
 		names[i] = fmt.Sprintf("%s %d", groupName, len(m.groups)+i)
 	}
 	list, err := m.node.JoinAll(ctx, names, func(string) engine.Handler {
-		h := &handler{sink: m.sink, members: m.members, all: make(chan struct{})}
+		h := &handler{node: m.node, sink: m.sink, members: m.members, all: make(chan struct{})}
 		m.full = append(m.full, h.all)
 		return h
 	})
