@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Sender sends trains through one UDP socket. It belongs to one goroutine.
+// Sender sends trains through one UDP socket. It belongs to one goroutine at
+// a time, but for Multicast.
 type Sender struct {
 	fd     int
 	gsoErr error // why trains are not sent as trains; nil while they are
 	cut    cut
 	call   func(fd int, msgs []unix.Mmsghdr) (int, unix.Errno) // sendmmsg, but for tests
 
-	multicastMessages, multicastPackets uint64
+	multicastMessages, multicastPackets atomic.Uint64
 
 	// One entry per message of a sendmmsg, all of the same length. They point
 	// at each other and, for the length of a call, at the caller's buffers.
@@ -88,7 +90,7 @@ func (s *Sender) GSOError() error { return s.gsoErr }
 // Multicast returns how much has gone to multicast addresses since the start:
 // messages as the kernel counts them (a train is one), and packets.
 func (s *Sender) Multicast() (messages, packets uint64) {
-	return s.multicastMessages, s.multicastPackets
+	return s.multicastMessages.Load(), s.multicastPackets.Load()
 }
 
 // Send sends trains in order without blocking, and returns how many have gone
@@ -211,13 +213,16 @@ func check(t *Train) error {
 
 // count adds the first n messages to the counters.
 func (s *Sender) count(trains []Train, n int) {
+	messages, packets := 0, 0
 	for i := range n {
 		t := &trains[s.plan[i].train]
 		if t.To.addrPort.Addr().IsMulticast() {
-			s.multicastMessages++
-			s.multicastPackets += uint64((int(s.iovs[i].Len) + t.Segment - 1) / t.Segment)
+			messages++
+			packets += (int(s.iovs[i].Len) + t.Segment - 1) / t.Segment
 		}
 	}
+	s.multicastMessages.Add(uint64(messages))
+	s.multicastPackets.Add(uint64(packets))
 }
 
 // keep notes that the train at a position has gone only up to there.

@@ -296,3 +296,33 @@ func (l *lab) turnShared() {
 		m.Deliver(l.sink[i], 1<<30)
 	}
 }
+
+// TestDetachedOutputStays: what has been detached can be sent when the view has ended and
+// its memory has been given back.
+func TestDetachedOutputStays(t *testing.T) {
+	pool := slab.NewPool()
+	m, err := New(0, Config{}, testView(2, 1472), 0, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Submit(0, Message{Group: 7, Level: order.FIFO, Size: 100}, make([]byte, 100))
+	m.Flush(0)
+	out := append([]Out(nil), m.Output()...)
+	before := append([]byte(nil), out[0].Buf...)
+	refs := m.Detach(nil)
+	if len(m.Output()) != 0 || len(refs) != len(out) {
+		t.Fatalf("%d slabs and %d trains are left of %d", len(refs), len(m.Output()), len(out))
+	}
+	m.Release()
+	other := pool.Get() // who gets memory now writes to it
+	clear(pool.Bytes(other))
+	if string(out[0].Buf) != string(before) {
+		t.Error("the output has been overwritten")
+	}
+	for _, ref := range append(refs, other) {
+		pool.Release(ref)
+	}
+	if pool.Live() != 0 {
+		t.Errorf("%d slabs are held", pool.Live())
+	}
+}

@@ -160,7 +160,7 @@ func (m *Machine) sendRow() {
 	m.control(Multicast, wire.RowOnly, flags, nil)
 }
 
-// Output returns what is to be sent, in order. Valid until Recycle.
+// Output returns what is to be sent, in order. Valid until Recycle or Detach.
 func (m *Machine) Output() []Out { return m.out }
 
 // Recycle takes back what Output returned.
@@ -169,6 +169,16 @@ func (m *Machine) Recycle() {
 		m.pool.Release(m.out[i].ref)
 	}
 	m.out = m.out[:0]
+}
+
+// Detach is Recycle for who goes on before it has sent all: what Output returned stays as
+// it is until each of the slabs, which are appended to refs, has been released to the pool.
+func (m *Machine) Detach(refs []slab.Ref) []slab.Ref {
+	for i := range m.out {
+		refs = append(refs, m.out[i].ref)
+	}
+	m.out = m.out[:0]
+	return refs
 }
 
 // openPacket begins a packet, if the window allows or force is set: records must

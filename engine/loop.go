@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -45,6 +44,7 @@ func (n *Node) shut() {
 	n.groups.close()
 	n.seeds.stop()
 	n.offers.close()
+	n.dismiss()
 	if err := n.mesh.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing connections: %w", err)
 	}
@@ -191,12 +191,16 @@ func (n *Node) reborn(now int64) {
 func (n *Node) rest(now int64, moved bool) error {
 	n.publish()
 	n.yield(now)
+	if n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch() {
+		return nil
+	}
+	if err := n.takeOver(); err != nil {
+		return err
+	}
 	switch {
 	case n.cfg.Spin:
 		n.mu.Unlock()
 		n.mu.Lock()
-		return nil
-	case n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch():
 		return nil
 	case moved && n.busy.busy():
 		n.stats.loop.Naps++
@@ -254,37 +258,6 @@ func (n *Node) ended(now int64) bool {
 		n.proc.Leave(now)
 	}
 	return false
-}
-
-// transmit moves messages from the senders through the protocol to the network,
-// and sends what else is due. It returns the bytes of packets sent.
-func (n *Node) transmit(now int64) (int, error) {
-	n.submit(now)
-	n.proc.Flush(now)
-	n.carry(now)
-	sent, err := n.outbox.send(now, n)
-	if err == nil {
-		err = n.announce()
-	}
-	n.correspond()
-	return sent, err
-}
-
-// nudge is called by a sender after its message is in the ring. If the loop is
-// asleep, the sender transmits it itself: the message leaves without waiting for
-// a thread to wake, which costs more than a packet. Delivery is left to the loop.
-func (n *Node) nudge() {
-	if !n.bell.Claim() {
-		return
-	}
-	if n.mu.TryLock() {
-		if !n.closing.Load() {
-			// An error here will meet the loop again, which reports it.
-			_, _ = n.transmit(n.now())
-		}
-		n.mu.Unlock()
-	}
-	_ = n.conn.Wake() // closed: the loop is gone and has failed our message
 }
 
 // input is where trains are received to.
@@ -389,94 +362,4 @@ func (n *Node) packets(now int64, ref slab.Ref, off, size, segment int, by arriv
 type arrival struct {
 	from      netip.AddrPort
 	multicast bool
-}
-
-// outbox turns the protocol's output into trains.
-type outbox struct {
-	trains []batch.Train
-	peers  []peerAddr // of members that something was sent to alone
-}
-
-type peerAddr struct {
-	id uint64
-	to *batch.Addr
-}
-
-// addr returns a member's address as the sockets take it; nil if it cannot be one.
-func (o *outbox) addr(m *membership.Member) *batch.Addr {
-	if !addressable(m.Addr) {
-		return nil
-	}
-	for i := range o.peers {
-		if o.peers[i].id == m.ID {
-			return o.peers[i].to
-		}
-	}
-	if len(o.peers) == 2*membership.MaxMembers { // those who are gone go with the rest
-		o.peers = o.peers[:0]
-	}
-	to := batch.MakeAddr(m.Addr)
-	o.peers = append(o.peers, peerAddr{m.ID, &to})
-	return &to
-}
-
-// sendWait bounds how long a full send buffer is waited for at a time.
-const sendWait = 10 * time.Millisecond
-
-// send puts the protocol's output on the network and returns its bytes, however many
-// members get them.
-func (o *outbox) send(now int64, n *Node) (bytes int, err error) {
-	out := n.proc.Output()
-	if len(out) == 0 {
-		return 0, nil
-	}
-	o.trains = o.trains[:0]
-	for _, t := range out {
-		train := batch.Train{Buf: t.Buf, Segment: t.Segment}
-		bytes += len(t.Buf)
-		if t.Member == nil {
-			o.trains = n.carrier.append(now, o.trains, train)
-			n.stats.loop.TrainsCopied += uint64(len(n.carrier.copies))
-		} else if train.To = o.addr(t.Member); train.To != nil {
-			o.trains = append(o.trains, train)
-		}
-	}
-	n.stats.loop.TrainsSent += uint64(len(o.trains))
-	err = n.put(o.trains)
-	n.proc.Recycle()
-	return bytes, err
-}
-
-// put sends trains, waiting where the send buffer is full. What the network does
-// not take for reasons that may pass counts as lost: repair is for that.
-func (n *Node) put(trains []batch.Train) error {
-	for len(trains) > 0 {
-		k, err := n.conn.Send(trains)
-		n.stats.loop.SendCalls++
-		trains = trains[k:]
-		switch {
-		case err == nil:
-		case errors.Is(err, batch.ErrAgain):
-			if err := n.conn.WaitWritable(sendWait); err != nil {
-				return fmt.Errorf("engine: sending: %w", err)
-			}
-		case errors.Is(err, batch.ErrTrain):
-			return fmt.Errorf("engine: sending: %w", err)
-		default:
-			n.stats.loop.SendErrors++
-			n.sendTrouble(err)
-			if len(trains) > 0 {
-				trains = trains[1:]
-			}
-		}
-	}
-	return nil
-}
-
-// sendTrouble logs the first of a run of errors: a cut link would fill the disk.
-func (n *Node) sendTrouble(err error) {
-	if n.stats.loop.SendErrors&(n.stats.loop.SendErrors-1) == 0 {
-		n.note(recorder.SendError, 0, n.stats.loop.SendErrors, 0, err.Error())
-		n.cfg.Logger.Warn("packets could not be sent", "error", err, "times", n.stats.loop.SendErrors)
-	}
 }

@@ -46,6 +46,7 @@ type Node struct {
 	pool    *slab.Pool
 	in      input
 	outbox  outbox
+	courier courier
 	carrier carrier
 	sending sending
 	groups  groupTable
@@ -105,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n.presence.init()
 	n.in.init(n.pool)
 	n.carrier.init(cfg)
+	n.courier.init(n.conn)
 	self := n.describe()
 	n.mesh.Identify(self.ID)
 	n.proc = process.New(n.now(), n.protocol(), self, n.pool)

@@ -9,8 +9,9 @@ import (
 )
 
 // Conn is a node's pair of sockets. Addr, Features and Wake may be called from
-// any goroutine at any time; everything else, Close included, belongs to the one
-// goroutine that runs the node's loop.
+// any goroutine at any time; Send and WaitWritable from any, but by one at a time and not
+// during or after Close; everything else belongs to the one goroutine that runs the node's
+// loop.
 type Conn struct {
 	link   link
 	addr   netip.AddrPort

@@ -11,12 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter lets one thread sleep until a socket is readable or someone wakes it.
+// waiter lets one thread sleep until a socket is readable or someone wakes it, and
+// another until one is writable.
 type waiter struct {
-	polled  [3]unix.PollFd // multicast, unicast, event
-	oneShot [1]unix.PollFd
-	timeout unix.Timespec // of the present sleep; ppoll overwrites it
-	buf     [8]byte
+	polled   [3]unix.PollFd // multicast, unicast, event
+	oneShot  [1]unix.PollFd
+	timeout  unix.Timespec // of the present sleep; ppoll overwrites it
+	patience unix.Timespec // of waitWritable's
+	buf      [8]byte
 
 	// mu lets Wake write to event only while it is ours: once closed, its number
 	// may be another file's.
@@ -43,7 +45,7 @@ func newWaiter(multicast, unicast int) (*waiter, error) {
 }
 
 func (w *waiter) wait(timeout time.Duration) error {
-	if err := w.poll(w.polled[:], timeout); err != nil {
+	if err := poll(w.polled[:], &w.timeout, timeout); err != nil {
 		return err
 	}
 	if w.polled[eventIndex].Revents != 0 {
@@ -57,16 +59,16 @@ func (w *waiter) wait(timeout time.Duration) error {
 
 func (w *waiter) waitWritable(fd int, timeout time.Duration) error {
 	w.oneShot[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
-	return w.poll(w.oneShot[:], timeout)
+	return poll(w.oneShot[:], &w.patience, timeout)
 }
 
 // poll blocks, so it goes through Syscall6, which gives the scheduler's P away:
 // a RawSyscall here would keep the garbage collector from stopping the world.
-func (w *waiter) poll(fds []unix.PollFd, timeout time.Duration) error {
+func poll(fds []unix.PollFd, at *unix.Timespec, timeout time.Duration) error {
 	var until unsafe.Pointer // nil: for ever
 	if timeout >= 0 {
-		w.timeout = unix.NsecToTimespec(int64(timeout))
-		until = unsafe.Pointer(&w.timeout)
+		*at = unix.NsecToTimespec(int64(timeout))
+		until = unsafe.Pointer(at)
 	}
 	for i := range fds {
 		fds[i].Revents = 0 // the kernel leaves them when a signal interrupts it

@@ -170,6 +170,14 @@ func (p *Process) Recycle() {
 	}
 }
 
+// Detach is site.Site's.
+func (p *Process) Detach(refs []slab.Ref) []slab.Ref {
+	if p.site == nil {
+		return refs
+	}
+	return p.site.Detach(refs)
+}
+
 // Letters returns what is to be sent over the control plane, in order, and
 // forgets it. It comes before what Links asks for.
 func (p *Process) Letters() []site.Post {

@@ -236,8 +236,8 @@ func (s *Site) Letters() []Post {
 	return posts
 }
 
-// Output returns the packets to send, in order. Valid until Recycle, which must
-// come before Deliver.
+// Output returns the packets to send, in order. Valid until Recycle or Detach, one of which
+// must come before Deliver.
 func (s *Site) Output() []Out {
 	s.take(s.machine, &s.view)
 	if s.previous != nil {
@@ -271,6 +271,16 @@ func (s *Site) Recycle() {
 		s.previous.Recycle()
 	}
 	s.outs = s.outs[:0]
+}
+
+// Detach is Recycle for who goes on before it has sent all: see core.Machine.Detach.
+func (s *Site) Detach(refs []slab.Ref) []slab.Ref {
+	refs = s.machine.Detach(refs)
+	if s.previous != nil {
+		refs = s.previous.Detach(refs)
+	}
+	s.outs = s.outs[:0]
+	return refs
 }
 
 // Deadline returns the time, ns, at which Flush must be called at the latest.
