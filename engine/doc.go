@@ -25,9 +25,10 @@
 //
 // Nodes join, leave and fail at any time. Each change is a [GroupView], handed to the
 // handler between messages: who is in the group from here on, who joined, who left or
-// failed, and why. All who go from one view of the ring to the next have delivered the
-// same messages in between; and what one of them delivered of a safe message, all of
-// them did, even if it failed at once.
+// failed, and why. Its members are by age in the group: the first is the natural
+// coordinator, and stays it until it goes. All who go from one view of the ring to the
+// next have delivered the same messages in between; and what one of them delivered of a
+// safe message, all of them did, even if it failed at once.
 //
 // Views of a group that follow from a join or a leave have their place in the total
 // order, and what is sent after such a view has come reaches all its members. A FIFO
