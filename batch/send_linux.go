@@ -110,10 +110,11 @@ func (s *Sender) Send(trains []Train) (sent int, err error) {
 		if n == 0 {
 			return next.train, err
 		}
+		s.count(trains, 0, n, 1) // before the kernel does: another thread may look meanwhile
 		done, errno := s.call(s.fd, s.msgs[:n])
 		runtime.KeepAlive(trains)
+		s.count(trains, max(done, 0), n, -1)
 		if done > 0 {
-			s.count(trains, done)
 			at = s.plan[done-1].end
 			continue
 		}
@@ -211,14 +212,15 @@ func check(t *Train) error {
 	return nil
 }
 
-// count adds the first n messages to the counters.
-func (s *Sender) count(trains []Train, n int) {
+// count adds the messages from one to another to the counters, or takes them off with a
+// sign of -1.
+func (s *Sender) count(trains []Train, from, to, sign int) {
 	messages, packets := 0, 0
-	for i := range n {
+	for i := from; i < to; i++ {
 		t := &trains[s.plan[i].train]
 		if t.To.addrPort.Addr().IsMulticast() {
-			messages++
-			packets += (int(s.iovs[i].Len) + t.Segment - 1) / t.Segment
+			messages += sign
+			packets += sign * ((int(s.iovs[i].Len) + t.Segment - 1) / t.Segment)
 		}
 	}
 	s.multicastMessages.Add(uint64(messages))

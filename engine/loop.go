@@ -189,14 +189,16 @@ func (n *Node) reborn(now int64) {
 // rest sleeps until there is something to do: a short nap while the loop is busy,
 // so that work gathers, and else in the kernel until woken.
 func (n *Node) rest(now int64, moved bool) error {
-	n.publish()
-	n.yield(now)
-	if n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch() {
+	if !n.cfg.Spin && n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch() {
+		n.publish()
+		n.yield(now)
 		return nil
 	}
 	if err := n.takeOver(); err != nil {
 		return err
 	}
+	n.publish()
+	n.yield(now)
 	switch {
 	case n.cfg.Spin:
 		n.mu.Unlock()

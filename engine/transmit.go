@@ -79,7 +79,7 @@ func (o *outbox) addr(m *membership.Member) *batch.Addr {
 func (o *outbox) send(now int64, n *Node) (bytes int, err error) {
 	out := n.proc.Output()
 	if len(out) == 0 {
-		return 0, nil
+		return 0, n.takeOver()
 	}
 	o.trains = o.trains[:0]
 	for _, t := range out {
@@ -93,11 +93,13 @@ func (o *outbox) send(now int64, n *Node) (bytes int, err error) {
 		}
 	}
 	n.stats.loop.TrainsSent += uint64(len(o.trains))
-	if bytes >= forCourier && n.courier.may {
-		if err = n.takeOver(); err == nil {
-			n.entrust(n.proc.Detach(n.courier.refs))
+	if bytes >= forCourier && n.courier.may && n.pace == deliverBatch { // slow handlers may take its processor too
+		if err = n.takeOver(); err != nil {
+			n.proc.Recycle()
+			return bytes, err
 		}
-		return bytes, err
+		n.entrust(n.proc.Detach(n.courier.refs))
+		return bytes, nil
 	}
 	err = n.put(o.trains)
 	n.proc.Recycle()
@@ -201,8 +203,8 @@ const (
 
 // courier sends what a turn has packed while the loop goes on: delivering, and packing
 // the next. At full load a loop that does all of it is the bottleneck, while a part of
-// the cores has nothing to do. Whoever drives the protocol may take over at any time
-// what is not sent yet, so nothing ever waits for the courier to be woken.
+// the cores has nothing to do. Where the program leaves it no processor, the loop takes
+// over what is not sent yet, as soon as its handlers have returned.
 type courier struct {
 	may    bool       // there is more than one processor
 	refs   []slab.Ref // the memory of trains; the driver's, who gives it back when they have gone
