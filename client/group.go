@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"cohort/client/session"
 	"cohort/engine"
@@ -46,7 +47,7 @@ func (g *Group) Send(ctx context.Context, l engine.Level, payload []byte) error 
 // who answered, they have the ID and the name. Errors are those of engine.Group.Ask and
 // of Send. If ctx ends, the question may yet be applied.
 func (g *Group) Ask(ctx context.Context, l engine.Level, payload []byte, want engine.Replies) ([]engine.Reply, error) {
-	if want < engine.All {
+	if want < engine.All || want > math.MaxInt32 {
 		return nil, fmt.Errorf("client: %w: %d replies, want a number from 0 on, Majority or All", engine.ErrConfig, int(want))
 	}
 	if want == engine.None {

@@ -111,13 +111,10 @@ var errStalled = errors.New("it is there, but nothing is acknowledged")
 // read takes what the member sends, until the connection is of no more use. begin is
 // called when the member lets us in.
 func (c *Client) read(nc net.Conn, begin func()) error {
-	r := bufio.NewReaderSize(nc, 64<<10)
+	r := bufio.NewReaderSize(&frame.Patient{Conn: nc, Wait: c.cfg.Timeout}, 64<<10)
 	in := false
 	var b []byte
 	for {
-		if r.Buffered() == 0 {
-			_ = nc.SetReadDeadline(time.Now().Add(c.cfg.Timeout)) // closed: the read tells
-		}
 		var err error
 		if b, err = frame.Read(r, b, session.MaxHead+session.MaxPayload); err != nil {
 			return err

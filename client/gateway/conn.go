@@ -52,7 +52,8 @@ func (c *conn) run() {
 		c.server.mu.Unlock()
 	}()
 	defer context.AfterFunc(c.ctx, func() { _ = c.nc.Close() })()
-	r := bufio.NewReaderSize(c.nc, 64<<10)
+	in := &frame.Patient{Conn: c.nc}
+	r := bufio.NewReaderSize(in, 64<<10)
 	_ = c.nc.SetDeadline(time.Now().Add(helloTimeout)) // closed: the next read tells
 	b, err := frame.Read(r, nil, session.MaxHello)
 	if err != nil {
@@ -65,6 +66,7 @@ func (c *conn) run() {
 	}
 	_ = c.nc.SetDeadline(time.Time{})
 	c.beat = time.Duration(h.Beat)
+	in.Wait = lostAfter * c.beat
 	var writer sync.WaitGroup
 	writer.Go(c.write)
 	defer writer.Wait()
@@ -95,9 +97,6 @@ func (c *conn) enter(h session.Hello) {
 func (c *conn) read(r *bufio.Reader, b []byte) (bye bool) {
 	const limit = session.MaxHead + session.MaxEnvelope + session.MaxPayload
 	for {
-		if r.Buffered() == 0 {
-			_ = c.nc.SetReadDeadline(time.Now().Add(lostAfter * c.beat)) // closed: the read tells
-		}
 		var err error
 		if b, err = frame.Read(r, b, limit); err != nil {
 			return false
@@ -154,10 +153,7 @@ func (c *conn) take(s *seat, o *session.Output) {
 	case session.Acked:
 		c.put(session.Frame{Kind: session.FrameAcked, Group: s.index, Seq: o.Seq})
 	case session.Reply:
-		g := s.group
-		g.mu.Lock()
-		from := g.names[o.From]
-		g.mu.Unlock()
+		from := s.group.names[o.From] // the group's mu is held
 		c.put(session.Frame{
 			Kind: session.FrameReply, Group: s.index, Seq: o.Seq, From: o.From, Rank: from.rank, Name: from.name, Body: o.Payload,
 		})

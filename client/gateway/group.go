@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cohort/client/session"
 	"cohort/engine"
@@ -52,7 +54,7 @@ func (h *handler) Deliver(m *engine.Message) {
 	g.bind(m.Group())
 	g.mu.Lock()
 	body, q, ok := g.member.Deliver(m.From().ID, m.Payload)
-	out := g.member.Take()
+	out := g.taken()
 	g.mu.Unlock()
 	g.carryOut(out)
 	if !ok {
@@ -60,7 +62,13 @@ func (h *handler) Deliver(m *engine.Message) {
 	}
 	m.Payload = body
 	if q.Asked {
-		m.AnswerTo(func(payload []byte) error { return g.answer(q, payload) })
+		var given atomic.Bool // the first answer counts
+		m.AnswerTo(func(payload []byte) error {
+			if given.Swap(true) {
+				return nil
+			}
+			return g.answer(q, payload)
+		})
 	}
 	g.inner.Deliver(m)
 }
@@ -86,7 +94,9 @@ func (h *handler) View(v engine.GroupView) {
 	_, in := names[self]
 	g.mu.Lock()
 	switch {
-	case v.Expelled || v.Blocked || !in:
+	case v.Blocked:
+		g.member.Abort() // no view need tell that the ring goes on
+	case v.Expelled || !in:
 		g.member.Stop()
 		g.outside = g.outside || v.Expelled
 	case g.outside || v.Fresh:
@@ -96,7 +106,7 @@ func (h *handler) View(v engine.GroupView) {
 		g.member.View(ids)
 	}
 	g.names = names
-	out := g.member.Take()
+	out := g.taken()
 	g.mu.Unlock()
 	g.carryOut(out)
 	v.Fresh = v.Fresh && g.state != nil
@@ -148,9 +158,21 @@ func (h *handler) Restore(r io.Reader) error {
 func (g *Group) do(f func(m *session.Member)) {
 	g.mu.Lock()
 	f(g.member)
-	out := g.member.Take()
+	out := g.taken()
 	g.mu.Unlock()
 	g.carryOut(out)
+}
+
+// taken tells clients what must keep its order, mu being held, and returns the rest.
+func (g *Group) taken() []session.Output {
+	return slices.DeleteFunc(g.member.Take(), func(o session.Output) bool {
+		if o.Do != session.Acked && o.Do != session.Reply && o.Do != session.Done {
+			return false
+		}
+		s := o.Session.Tag.(*seat)
+		s.conn.take(s, &o)
+		return true
+	})
 }
 
 // carryOut does what the protocol wants done, in order.
@@ -180,7 +202,7 @@ func (g *Group) submit(o session.Output) {
 	if group == nil {
 		return
 	}
-	if err := group.Send(g.server.ctx, o.Level, o.Payload); err != nil {
+	if err := group.Send(context.Background(), o.Level, o.Payload); err != nil {
 		if !errors.Is(err, engine.ErrClosed) && !errors.Is(err, context.Canceled) {
 			g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
 		}

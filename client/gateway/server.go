@@ -38,7 +38,7 @@ func New(node *engine.Node, cfg Config) (*Server, error) {
 		node: node, cfg: cfg, groups: map[string]*Group{}, listeners: map[net.Listener]bool{}, conns: map[*conn]bool{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.wg.Go(s.tick)
+	go s.tick()
 	return s, nil
 }
 
@@ -162,7 +162,7 @@ func (s *Server) tick() {
 	defer t.Stop()
 	for {
 		select {
-		case <-s.ctx.Done():
+		case <-s.node.Done(): // not Close: the groups stay joined
 			return
 		case <-t.C:
 		}

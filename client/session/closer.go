@@ -61,7 +61,7 @@ func (m *Member) Tick() {
 	}
 	if len(m.view) > 0 && m.view[0] == m.self && m.closing == 0 && len(m.leaving) == 0 {
 		for _, id := range slices.Sorted(maps.Keys(m.clients)) {
-			if m.clients[id].seen+m.forget < m.tick {
+			if m.clients[id].seen+2+m.forget < m.tick { // a sign of life is at most two ticks old
 				m.leaving = append(m.leaving, id)
 			}
 		}

@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"cohort/order"
 )
@@ -63,7 +64,9 @@ func ParseHello(b []byte) (h Hello, err error) {
 	groups := c.u8()
 	c.check(h.Client != 0 && h.Epoch != 0 && groups > 0 && groups <= MaxGroups)
 	for ; groups > 0 && !c.bad; groups-- {
-		h.Groups = append(h.Groups, string(c.take(uint64(c.u8()))))
+		name := string(c.take(uint64(c.u8())))
+		c.check(!slices.Contains(h.Groups, name))
+		h.Groups = append(h.Groups, name)
 	}
 	if c.bad || len(c.b) > 0 {
 		return Hello{}, fmt.Errorf("session: %w hello of %d bytes", ErrMalformed, len(b))

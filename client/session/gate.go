@@ -60,6 +60,7 @@ type Session struct {
 	sent      uint64      // the last on its way
 	dirty     bool        // in Member.dirty
 	questions map[uint64]*asking
+	base      uint64    // no question before it is among them
 	free      []*waiter // told when nothing is being sent any more
 }
 
@@ -134,6 +135,13 @@ func (m *Member) Begin(s *Session, envelope []byte, want int) error {
 		return fmt.Errorf("session: client %x: message %d, want %d; %d are applied", s.client, l.seq, s.next, applied)
 	}
 	s.sending, s.asked = l.seq, l.kind == question
+	if base := l.seq - l.lag; s.base == 0 || s.base < base && len(s.questions) == 0 {
+		s.base = base
+	} else {
+		for ; s.base < base; s.base++ { // the client is done with them
+			delete(s.questions, s.base)
+		}
+	}
 	if s.asked {
 		s.questions[l.seq] = newAsking(want)
 	}

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"cohort/client/session"
+	"cohort/engine"
+	"cohort/membership"
+)
+
+// TestBlockedForAWhile: no view of the group need tell that the ring goes on, and clients
+// are let in all the same.
+func TestBlockedForAWhile(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	node, err := engine.Open(ctx, engine.Config{Cluster: t.Name(), Name: "a", Interface: "lo", Expect: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	s, err := New(node, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g, err := s.Join(ctx, "orders", engine.HandlerFunc(func(*engine.Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	(*handler)(g).View(engine.GroupView{Group: "orders", Num: 1, Members: []membership.Member{node.Self()}, Blocked: true})
+	if err := g.Send(ctx, engine.Total, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	in := g.member.Hello(1, 1, false, &seat{conn: newConn(s, nil)})
+	out := g.member.Take()
+	g.mu.Unlock()
+	if in.Ended() {
+		t.Errorf("the group takes messages, but clients are refused: %v", out[0].Code)
+	}
+	for _, o := range out {
+		if o.Do == session.Submit {
+			g.submit(o)
+		}
+	}
+}
