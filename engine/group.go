@@ -169,6 +169,11 @@ func (g *Group) left() bool { return g.out.Load() }
 // Name returns the group's name.
 func (g *Group) Name() string { return g.name }
 
+// Gone returns a channel that is closed when this node has left the group, or has given it
+// up since it could not restore the group's state. It is not closed when the node ends: see
+// Node.Done.
+func (g *Group) Gone() <-chan struct{} { return g.gone }
+
 // Size returns how many members the group has, as of the last view delivered.
 func (g *Group) Size() int { return int(g.size.Load()) }
 

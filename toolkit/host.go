@@ -47,7 +47,7 @@ func Join[M Machine](ctx context.Context, node *engine.Node, name string, m M) (
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.group = g
-	h.sendUnsent(g.TrySend)
+	_ = h.sendUnsent(g.TrySend) // else it is tried again
 	return h, nil
 }
 
@@ -55,22 +55,61 @@ func Join[M Machine](ctx context.Context, node *engine.Node, name string, m M) (
 // error, which it returns. Errors are f's, those of engine.Group.Send, and the machine's
 // own trouble. What was sent is delivered at this member too, some time after.
 func (h *Host[M]) Do(ctx context.Context, f func(m M, out Out) error) error {
+	_, err := h.do(ctx, f)
+	return err
+}
+
+// DoAwait is Do and then, if that has no error, Await: which so ends with
+// engine.ErrExpelled also if the group has gone on without this member in between.
+func (h *Host[M]) DoAwait(ctx context.Context, f func(m M, out Out) error, done func(m M) (bool, error)) error {
+	life, err := h.do(ctx, f)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.await(ctx, life, done)
+}
+
+// do is Do. It returns the machine's life that f was called in.
+func (h *Host[M]) do(ctx context.Context, f func(m M, out Out) error) (life int, err error) {
 	select {
 	case h.sending <- struct{}{}:
 		defer func() { <-h.sending }()
 	case <-ctx.Done():
-		return fmt.Errorf("toolkit: waiting to send: %w", context.Cause(ctx))
+		return 0, waitingToSend(ctx)
+	}
+	if err := h.outstrip(ctx); err != nil {
+		return 0, err
 	}
 	var o outbox
-	if err := h.with(func(m M) error { return f(m, &o) }); err != nil {
-		return err
+	err = h.with(func(m M) error { life = h.life; return f(m, &o) })
+	for i := 0; i < len(o.list) && err == nil; i++ {
+		err = h.group.Send(ctx, o.list[i].level, o.list[i].payload)
 	}
-	for _, k := range o.list {
-		if err := h.group.Send(ctx, k.level, k.payload); err != nil {
+	return life, err
+}
+
+// outstrip waits until what the machine has put out has been sent: what is put out later
+// comes after it.
+func (h *Host[M]) outstrip(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		err := h.sendUnsent(h.group.TrySend)
+		h.mu.Unlock()
+		if !errors.Is(err, engine.ErrWouldBlock) {
 			return err
 		}
+		select {
+		case <-time.After(tryEvery):
+		case <-ctx.Done():
+			return waitingToSend(ctx)
+		}
 	}
-	return nil
+}
+
+func waitingToSend(ctx context.Context) error {
+	return fmt.Errorf("toolkit: waiting to send: %w", context.Cause(ctx))
 }
 
 // Post has f use the machine, and does not wait: what f puts out is sent like what the
@@ -115,7 +154,11 @@ func (h *Host[M]) trouble() error {
 func (h *Host[M]) Await(ctx context.Context, done func(m M) (bool, error)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for life := h.life; ; {
+	return h.await(ctx, h.life, done)
+}
+
+func (h *Host[M]) await(ctx context.Context, life int, done func(m M) (bool, error)) error {
+	for {
 		if h.life != life {
 			return fmt.Errorf("toolkit: %w", engine.ErrExpelled)
 		}
@@ -144,6 +187,8 @@ func (h *Host[M]) sleep(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("toolkit: %w", context.Cause(ctx))
+	case <-h.group.Gone():
+		return fmt.Errorf("toolkit: %w", engine.ErrNotMember)
 	case <-h.node.Done():
 		return fmt.Errorf("toolkit: %w", engine.ErrClosed)
 	}
@@ -172,22 +217,23 @@ func (h *Host[M]) wake() {
 }
 
 // sendUnsent sends what waits to be sent. Where too few members are left, or there is
-// no room, it is tried again.
-func (h *Host[M]) sendUnsent(send func(engine.Level, []byte) error) {
+// no room, it is tried again, and the error says which of them.
+func (h *Host[M]) sendUnsent(send func(engine.Level, []byte) error) error {
 	for len(h.unsent) > 0 {
 		err := send(h.unsent[0].level, h.unsent[0].payload)
 		switch {
 		case errors.Is(err, engine.ErrNoQuorum), errors.Is(err, engine.ErrWouldBlock):
 			h.tryAgain()
-			return
+			return err
 		case errors.Is(err, engine.ErrExpelled), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrNotMember):
 			h.unsent = nil // it is nobody's any more
-			return
+			return nil
 		case err != nil:
 			h.err = fmt.Errorf("toolkit: sending for the machine in group %q: %w", h.group.Name(), err)
 		}
 		h.unsent = h.unsent[1:]
 	}
+	return nil
 }
 
 // tryAgain has a goroutine send what waits. The next event may be long in coming: a
@@ -201,7 +247,7 @@ func (h *Host[M]) tryAgain() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.trying = false
-		h.sendUnsent(h.group.TrySend)
+		_ = h.sendUnsent(h.group.TrySend)
 	})
 }
 
@@ -218,7 +264,7 @@ func (h *Host[M]) take(f func(out Out), send func(engine.Level, []byte) error) {
 	f(&o)
 	h.unsent = append(h.unsent, o.list...)
 	if h.group != nil { // nil: Join has not returned
-		h.sendUnsent(send)
+		_ = h.sendUnsent(send)
 	}
 	h.wake()
 }

@@ -57,17 +57,14 @@ func Join(ctx context.Context, node *engine.Node, name string, parties int, f On
 // the next Wait is for the next generation.
 func (b *Barrier) Wait(ctx context.Context) (generation uint64, err error) {
 	var w *wait
-	err = b.host.Do(ctx, func(m *machine, out toolkit.Out) error {
+	err = b.host.DoAwait(ctx, func(m *machine, out toolkit.Out) error {
 		if w = m.arrive(out); w == nil {
 			return fmt.Errorf("barrier: %w", ErrWaiting)
 		}
 		return nil
-	})
+	}, func(*machine) (bool, error) { return w.over, w.err })
 	if w == nil {
 		return 0, err
-	}
-	if err == nil {
-		err = b.host.Await(ctx, func(*machine) (bool, error) { return w.over, w.err })
 	}
 	if err != nil {
 		b.host.Post(func(m *machine, out toolkit.Out) { m.withdraw(w, out) })

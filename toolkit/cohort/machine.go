@@ -78,7 +78,7 @@ func (m *machine) reset() {
 // ask makes a request, and returns its number.
 func (m *machine) ask(payload []byte, out toolkit.Out) uint64 {
 	m.last++
-	m.open[m.last] = slices.Clone(payload)
+	m.open[m.last] = append([]byte{}, payload...) // not nil: see finished
 	m.send(m.last, out)
 	return m.last
 }

@@ -23,6 +23,9 @@ func (m *Map[K, V]) Mutex(ctx context.Context, key K) (*lock.Mutex, error) {
 	}
 	m.locking.Lock()
 	defer m.locking.Unlock()
+	if m.leaving {
+		return nil, fmt.Errorf("kv: %w", engine.ErrNotMember)
+	}
 	if m.locks == nil {
 		if m.locks, err = lock.Join(ctx, m.node, m.name+LockGroup); err != nil {
 			return nil, err
@@ -35,6 +38,7 @@ func (m *Map[K, V]) Mutex(ctx context.Context, key K) (*lock.Mutex, error) {
 func (m *Map[K, V]) leaveLocks(ctx context.Context) error {
 	m.locking.Lock()
 	defer m.locking.Unlock()
+	m.leaving = true
 	if m.locks == nil {
 		return nil
 	}

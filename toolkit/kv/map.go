@@ -24,9 +24,9 @@ type Map[K comparable, V any] struct {
 	replica *rsm.Replica
 	store   *store
 	cfg     Config[K, V]
-	left    chan struct{} // closed by Leave
-	locking sync.Mutex    // over locks
-	locks   *lock.Locks   // nil: none was wanted yet
+	locking sync.Mutex  // over locks
+	leaving bool        // Leave has been called: no locks any more
+	locks   *lock.Locks // nil: none was wanted yet
 }
 
 // Config says how keys and values are encoded. All members must agree.
@@ -47,7 +47,7 @@ func Join[K comparable, V any](ctx context.Context, node *engine.Node, name stri
 	if cfg.Values == nil {
 		cfg.Values = JSON[V]{}
 	}
-	m := &Map[K, V]{node: node, name: name, store: newStore(), cfg: cfg, left: make(chan struct{})}
+	m := &Map[K, V]{node: node, name: name, store: newStore(), cfg: cfg}
 	var err error
 	if cfg.Durable != nil {
 		m.replica, err = rsm.JoinDurable(ctx, node, name, m.store, *cfg.Durable)
@@ -185,9 +185,5 @@ func (m *Map[K, V]) Leave(ctx context.Context) error {
 	if err := m.leaveLocks(ctx); err != nil {
 		return err
 	}
-	if err := m.replica.Leave(ctx); err != nil {
-		return err
-	}
-	close(m.left)
-	return nil
+	return m.replica.Leave(ctx)
 }

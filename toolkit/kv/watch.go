@@ -91,7 +91,7 @@ func (w *Watcher[K, V]) Next(ctx context.Context) (e Event[K, V], err error) {
 			return e, fmt.Errorf("kv: watching: %w", context.Cause(ctx))
 		case <-w.m.node.Done():
 			return e, fmt.Errorf("kv: watching: %w", engine.ErrClosed)
-		case <-w.m.left:
+		case <-w.m.replica.Group().Gone():
 			return e, fmt.Errorf("kv: watching: %w", engine.ErrNotMember)
 		}
 	}

@@ -40,7 +40,10 @@ func Join(ctx context.Context, node *engine.Node, name string) (*Election, error
 	}
 	e := &Election{h}
 	go func() { // a node that fails shows its groups nothing any more
-		<-node.Done()
+		select {
+		case <-node.Done():
+		case <-h.Group().Gone(): // nor does one that has given the group up
+		}
 		h.Look((*machine).end)
 	}()
 	return e, nil

@@ -54,8 +54,13 @@ func Join(ctx context.Context, node *engine.Node, name string) (*Locks, error) {
 	}
 	l := &Locks{node, h}
 	go func() { // a node that fails shows its groups nothing any more
-		<-node.Done()
-		h.Look(func(m *machine) { m.endAll(engine.ErrClosed) })
+		why := engine.ErrClosed
+		select {
+		case <-node.Done():
+		case <-h.Group().Gone(): // nor does one that has given the group up
+			why = engine.ErrNotMember
+		}
+		h.Look(func(m *machine) { m.endAll(why) })
 	}()
 	return l, nil
 }

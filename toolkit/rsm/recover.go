@@ -207,6 +207,7 @@ func (m *machine) heardSeed(from uint64, b []byte, out toolkit.Out) {
 	d.haves, d.seed, d.seeder = nil, nil, 0
 	d.running, d.epoch = true, epoch
 	d.promised, d.promising = max(d.promised, epoch), max(d.promising, epoch)
+	d.fresh = d.surplus // its disk has what it should only when it is counted: see diskView
 	m.save()
 	m.report(out)
 }

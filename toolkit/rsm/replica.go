@@ -33,7 +33,6 @@ type Replica struct {
 	host   *toolkit.Host[*machine]
 	client uint64
 	drawn  atomic.Uint64
-	gone   chan struct{} // closed when the group has been left
 	broken chan struct{} // closed when the storage has failed
 	reason error         // why it has; read after broken
 }
@@ -50,7 +49,7 @@ func Join(ctx context.Context, node *engine.Node, name string, app Application) 
 }
 
 func join(ctx context.Context, node *engine.Node, name string, m *machine) (r *Replica, err error) {
-	r = &Replica{node: node, gone: make(chan struct{}), broken: make(chan struct{})}
+	r = &Replica{node: node, broken: make(chan struct{})}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	r.client = binary.LittleEndian.Uint64(b[:])
@@ -163,7 +162,7 @@ func await[T any](ctx context.Context, r *Replica, done <-chan T) (v T, err erro
 		err = context.Cause(ctx)
 	case <-r.node.Done():
 		err = engine.ErrClosed
-	case <-r.gone:
+	case <-r.host.Group().Gone():
 		err = engine.ErrNotMember
 	case <-r.broken:
 		err = r.reason
@@ -236,10 +235,4 @@ func (r *Replica) ReadLocal(f func()) { r.host.Look(func(*machine) { f() }) }
 func (r *Replica) Group() *engine.Group { return r.host.Group() }
 
 // Leave leaves the group. What waits ends with engine.ErrNotMember.
-func (r *Replica) Leave(ctx context.Context) error {
-	if err := r.host.Leave(ctx); err != nil {
-		return err
-	}
-	close(r.gone)
-	return nil
-}
+func (r *Replica) Leave(ctx context.Context) error { return r.host.Leave(ctx) }

@@ -46,7 +46,7 @@ func (r *Replica) write(d *disk) {
 		case <-d.wake:
 		case <-r.node.Done():
 			return
-		case <-r.gone:
+		case <-r.host.Group().Gone():
 			return
 		}
 		var jobs []job
@@ -67,16 +67,7 @@ func (r *Replica) store(s Storage, jobs []job) error {
 			return err
 		}
 		jobs = jobs[n:]
-		err = r.host.Do(context.Background(), func(m *machine, out toolkit.Out) error {
-			m.wrote(k, out)
-			return nil
-		})
-		switch {
-		case errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrNotMember):
-			return nil
-		case err != nil && !errors.Is(err, engine.ErrNoQuorum) && !errors.Is(err, engine.ErrExpelled):
-			return err // else it is told in the next view
-		}
+		r.host.Post(func(m *machine, out toolkit.Out) { m.wrote(k, out) })
 	}
 	return nil
 }

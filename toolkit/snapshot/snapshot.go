@@ -97,14 +97,10 @@ func (s *Snapshot) Of(id uint64) *State {
 func (m *Member) Take(ctx context.Context) (s *Snapshot, err error) {
 	var num uint64
 	defer m.host.Look(func(k *machine) { delete(k.cuts, num) })
-	err = m.host.Do(ctx, func(k *machine, out toolkit.Out) error {
+	err = m.host.DoAwait(ctx, func(k *machine, out toolkit.Out) error {
 		num = k.take(out)
 		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = m.host.Await(ctx, func(k *machine) (bool, error) {
+	}, func(k *machine) (bool, error) {
 		if c := k.cuts[num]; c != nil {
 			s = c.done
 		}

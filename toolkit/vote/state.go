@@ -10,6 +10,7 @@ import (
 // snapshot is what a member that joins gets: open polls, in which it does not vote, and
 // the outcomes of others.
 type snapshot struct {
+	Keys   [][]byte // of Open and then Closed: JSON spoils text that is not UTF-8
 	Next   uint64
 	Open   []*poll
 	Closed []*poll
@@ -20,6 +21,9 @@ func (m *machine) Snapshot() (io.ReadCloser, error) {
 	s := snapshot{Next: m.next, Open: m.open}
 	for _, key := range m.closed {
 		s.Closed = append(s.Closed, m.polls[key])
+	}
+	for _, p := range append(s.Open[:len(s.Open):len(s.Open)], s.Closed...) {
+		s.Keys = append(s.Keys, []byte(p.Key))
 	}
 	b, err := json.Marshal(s)
 	return io.NopCloser(bytes.NewReader(b)), err
@@ -33,10 +37,14 @@ func (m *machine) Restore(r io.Reader) error {
 	}
 	m.reset()
 	m.next, m.open = s.Next, s.Open
-	for _, p := range append(s.Open[:len(s.Open):len(s.Open)], s.Closed...) {
-		if p == nil {
+	for i, p := range append(s.Open[:len(s.Open):len(s.Open)], s.Closed...) {
+		switch {
+		case p == nil:
 			return fmt.Errorf("vote: a state with a poll that is null")
+		case i >= len(s.Keys):
+			return fmt.Errorf("vote: a state with %d keys for more polls", len(s.Keys))
 		}
+		p.Key = string(s.Keys[i])
 		m.polls[p.Key] = p
 		if p.Decided {
 			m.closed = append(m.closed, p.Key)

@@ -88,28 +88,31 @@ func (b *Box) Propose(ctx context.Context, key string, proposal []byte) (Outcome
 	if len(key) > math.MaxUint16 {
 		return Outcome{}, fmt.Errorf("vote: %w: a key of %d bytes, want at most %d", engine.ErrTooLarge, len(key), math.MaxUint16)
 	}
-	err := b.host.Do(ctx, func(m *machine, out toolkit.Out) error {
+	var o Outcome
+	err := b.host.DoAwait(ctx, func(m *machine, out toolkit.Out) error {
 		m.propose(key, proposal, out)
 		return nil
-	})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return b.Await(ctx, key)
+	}, o.of(key))
+	return o, err
 }
 
 // Await returns the outcome of the proposal with this key, once it has been made and
 // decided. Errors wrap ctx's, engine.ErrExpelled, ErrNotMember or ErrClosed.
 func (b *Box) Await(ctx context.Context, key string) (o Outcome, err error) {
-	err = b.host.Await(ctx, func(m *machine) (bool, error) {
+	err = b.host.Await(ctx, o.of(key))
+	return o, err
+}
+
+// of becomes the outcome of the proposal with this key once there is one.
+func (o *Outcome) of(key string) func(m *machine) (bool, error) {
+	return func(m *machine) (bool, error) {
 		p := m.polls[key]
 		if p == nil || !p.Decided {
 			return false, nil
 		}
-		o = p.Outcome
+		*o = p.Outcome
 		return true, nil
-	})
-	return o, err
+	}
 }
 
 // Leave leaves the group: this member's votes that are not cast count as null. See

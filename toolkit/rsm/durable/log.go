@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"cohort/toolkit/rsm"
@@ -27,7 +28,8 @@ type Log struct {
 	mu     sync.Mutex
 	closed bool
 	dir    string
-	num    uint64 // of the pair
+	lock   *fileutil.LockedFile // the folder's, as long as this process has it open
+	num    uint64               // of the pair
 	wal    *wal.WAL
 	last   uint64 // records in the log
 	batch  uint64 // counts the writes to it: each is one fdatasync
@@ -50,8 +52,17 @@ func (l *Log) open() error {
 		return err
 	}
 	var err error
-	if l.num, err = newest(l.dir); err != nil || l.num == 0 {
+	switch l.lock, err = fileutil.TryLockFile(filepath.Join(l.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); {
+	case errors.Is(err, fileutil.ErrLocked):
+		return fmt.Errorf("it is in use: %w", err)
+	case err != nil:
 		return err
+	}
+	if l.num, err = newest(l.dir); err != nil {
+		return err
+	}
+	if l.num == 0 {
+		return l.removeOthers() // what a crash has left of the first Save
 	}
 	if l.stored, err = readState(l.statePath(l.num)); err != nil {
 		return err
@@ -65,10 +76,7 @@ func (l *Log) open() error {
 // readLog opens the log of the pair for appending, and reads it.
 func (l *Log) readLog() error {
 	state, entries, err := l.tryLog()
-	switch {
-	case errors.Is(err, fileutil.ErrLocked):
-		return fmt.Errorf("it is in use: %w", err)
-	case err != nil:
+	if err != nil {
 		if damage := examine(l.logPath(l.num)); damage != nil {
 			return fmt.Errorf("%w: %w", err, damage)
 		}
@@ -163,7 +171,12 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	return l.closeLog()
+	err := l.closeLog()
+	if l.lock != nil {
+		err = errors.Join(err, l.lock.Close())
+		l.lock = nil
+	}
+	return err
 }
 
 func (l *Log) closeLog() error {

@@ -86,8 +86,8 @@ func TestStored(t *testing.T) {
 	if got := reopen(t, l); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if list, err := os.ReadDir(l.dir); err != nil || len(list) != 2 {
-		t.Errorf("%v, %v: want one state and one log", list, err)
+	if list, err := os.ReadDir(l.dir); err != nil || len(list) != 3 {
+		t.Errorf("%v, %v: want one state, one log and the lock", list, err)
 	}
 }
 
