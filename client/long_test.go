@@ -173,7 +173,7 @@ func TestAnswersAfterClose(t *testing.T) {
 func TestTheFirstAnswerCounts(t *testing.T) {
 	places := openPlaces(t, 2)
 	places[0].rejoin(t, &answerer{size: 1, twice: true}, false)
-	places[1].replica.mute = true
+	places[1].rejoin(t, engine.HandlerFunc(func(*engine.Message) {}), false)
 	eventually(t, "both are in", func() bool { return places[0].group.Size() == 2 && places[1].group.Size() == 2 })
 	_, g := dial(t, nil, places[0].addr)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
