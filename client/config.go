@@ -30,7 +30,7 @@ type Config struct {
 	Groups  []string      // that the client uses, 1 to 64: the member that it is connected to must be in all of them
 	TLS     *tls.Config   // Default: plain TCP
 	Timeout time.Duration // a member that is silent for so long is given up for another, 20 ms to 1 min. Default 500 ms
-	Buffer  int           // bytes of messages that are not acknowledged; one message always fits. Default 8 MiB
+	Buffer  int           // bytes of messages that are not acknowledged, and of all after the first question that is not answered; one message always fits. Default 8 MiB
 	Logger  *slog.Logger  // Default slog.Default()
 }
 

@@ -45,7 +45,8 @@ func (g *Group) Send(ctx context.Context, l engine.Level, payload []byte) error 
 // counted in the view of the group that the member has which asks it; and until the
 // question is acknowledged. It returns the answers in the order in which they came; of
 // who answered, they have the ID and the name. Errors are those of engine.Group.Ask and
-// of Send. If ctx ends, the question may yet be applied.
+// of Send. If ctx ends, the question may yet be applied. A member that declines is waited
+// for like one that has yet to answer: give ctx an end.
 func (g *Group) Ask(ctx context.Context, l engine.Level, payload []byte, want engine.Replies) ([]engine.Reply, error) {
 	if want < engine.All || want > math.MaxInt32 {
 		return nil, fmt.Errorf("client: %w: %d replies, want a number from 0 on, Majority or All", engine.ErrConfig, int(want))

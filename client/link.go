@@ -21,6 +21,7 @@ func (c *Client) run() {
 	next, pause := int(c.id%uint64(len(c.cfg.Members))), firstPause // each begins elsewhere
 	for misses := 0; c.ctx.Err() == nil; next++ {
 		addr := c.cfg.Members[next%len(c.cfg.Members)]
+		began := time.Now()
 		in, err := c.link(addr)
 		c.mu.Lock()
 		c.last = fmt.Errorf("member %s: %w", addr, err)
@@ -34,10 +35,13 @@ func (c *Client) run() {
 			return
 		case in:
 			c.cfg.Logger.Warn("client: a member is given up", "member", addr, "error", err)
-			misses, pause = 0, firstPause
-			continue
+			if time.Since(began) >= c.cfg.Timeout { // else letting us in was all that it did
+				misses, pause = 0, firstPause
+				continue
+			}
+		default:
+			c.cfg.Logger.Debug("client: a member does not let us in", "member", addr, "error", err)
 		}
-		c.cfg.Logger.Debug("client: a member does not let us in", "member", addr, "error", err)
 		if misses++; misses%len(c.cfg.Members) == 0 {
 			c.rest(pause)
 			pause = min(2*pause, maxPause)

@@ -107,6 +107,16 @@ func (m *machine) finished() (list []uint64) {
 	return list
 }
 
+// tellAgain has the next request tell all that is finished: an earlier one, that did, has
+// not been sent.
+func (m *machine) tellAgain() {
+	if s := m.sessions[m.session]; s != nil {
+		for _, e := range s.requests {
+			e.told = false
+		}
+	}
+}
+
 // answered returns the answer to this member's own request; nil if there is none yet.
 func (m *machine) answered(num uint64) *entry {
 	if e := m.entry(key{m.session, num}); e != nil && e.done {

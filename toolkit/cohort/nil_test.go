@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cohort/engine"
 	"cohort/internal/testring"
 )
 
@@ -37,5 +38,23 @@ func TestNilRequest(t *testing.T) {
 	close(gate)
 	if err := <-done; err != nil {
 		t.Errorf("Call(nil): %v", err)
+	}
+}
+
+// nowhere is an Out that sends nothing, as where a quorum is missing.
+type nowhere struct{}
+
+func (nowhere) Send(engine.Level, []byte) {}
+
+// TestFinishedIsToldAgain where the request that told it has not been sent.
+func TestFinishedIsToldAgain(t *testing.T) {
+	m := newMachine(7)
+	m.sessions[7] = &session{requests: map[uint64]*entry{1: {done: true}}}
+	m.last = 1
+	num := m.ask([]byte("x"), nowhere{})
+	delete(m.open, num)
+	m.tellAgain()
+	if f := m.finished(); len(f) != 1 {
+		t.Errorf("%v is told, want request 1", f)
 	}
 }

@@ -82,6 +82,7 @@ func (s *Service) Call(ctx context.Context, request []byte) ([]byte, error) {
 		defer s.host.Look(func(m *machine) { delete(m.open, num) })
 	}
 	if err != nil && (num == 0 || !errors.Is(err, engine.ErrExpelled)) { // who is back asks again
+		s.host.Look((*machine).tellAgain)
 		return nil, err
 	}
 	return s.await(ctx, num)

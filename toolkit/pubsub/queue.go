@@ -81,8 +81,7 @@ func (q *queue) put(m Message) {
 	for q.full(len(m.Payload)) && !q.closed {
 		switch {
 		case q.policy != Block:
-			q.forget()
-			q.stats.Dropped++
+			q.drop()
 		case q.ending:
 			q.push(m)
 			return
@@ -123,6 +122,9 @@ func (q *queue) conflated(m Message) bool {
 	q.bytes += len(m.Payload) - len(s.Payload)
 	s.set(m)
 	q.stats.Conflated++
+	for q.bytes > maxQueueBytes && q.head != at {
+		q.drop()
+	}
 	return true
 }
 
@@ -165,6 +167,16 @@ func (q *queue) forget() {
 	q.bytes -= len(s.Payload)
 	delete(q.waiting, s.Topic)
 	q.head++
+}
+
+// drop loses the oldest message, and what its slot has of memory beyond what is kept.
+func (q *queue) drop() {
+	s := q.at(q.head)
+	q.forget()
+	if cap(s.Payload) > keepBuffer {
+		s.Payload = nil
+	}
+	q.stats.Dropped++
 }
 
 // take waits for a message, and swaps it into m, whose memory the queue has then. It

@@ -80,6 +80,7 @@ type disk struct {
 	promised  uint64 // on the disk
 	promising uint64 // on its way there
 	surplus   bool   // there are as many members as disks without it
+	broken    bool   // the storage has failed: nothing is written any more
 	told      bool   // the others what it has
 	fresh     bool   // the state has been taken over, and is not on its way to the disk
 	jobs      []job  // for the storage, oldest first
@@ -130,8 +131,24 @@ func newDisk(cfg Durability) (*disk, error) {
 	return &disk{cfg: cfg, others: map[uint64]mark{}, wake: make(chan struct{}, 1)}, nil
 }
 
+// fail gives up what waits for a storage that has failed, and what would come.
+func (d *disk) fail() {
+	d.broken = true
+	for _, j := range d.jobs {
+		j.drop()
+	}
+	d.jobs = nil
+}
+
+func (j job) drop() {
+	if j.state != nil {
+		_ = j.state.Close() // nobody reads it
+	}
+}
+
 func (d *disk) add(j job) {
-	if d.surplus {
+	if d.surplus || d.broken {
+		j.drop()
 		return
 	}
 	d.jobs = append(d.jobs, j)

@@ -52,6 +52,7 @@ func (r *Replica) write(d *disk) {
 		var jobs []job
 		r.host.Look(func(*machine) { jobs, d.jobs = d.jobs, nil })
 		if err := r.store(d.cfg.Storage, jobs); err != nil {
+			r.host.Look(func(*machine) { d.fail() })
 			r.reason = fmt.Errorf("rsm: storing: %w", err)
 			close(r.broken)
 			return
