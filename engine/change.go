@@ -149,8 +149,10 @@ func (n *Node) isGone(g *Group, why error) {
 		n.groups.slots[g.slot] = nil
 	}
 	n.stats.groups.leave(g)
-	if g.queue != nil {
-		g.queue.close()
+	if q := g.queue; q != nil {
+		if q.last = len(q.late) > 0; !q.last {
+			q.close()
+		}
 	}
 	if g.out.CompareAndSwap(false, true) { // nobody can ask any more
 		close(g.gone)

@@ -123,6 +123,9 @@ func (t *groupTable) init() {
 }
 
 func (t *groupTable) close() {
+	for _, q := range t.late {
+		q.close()
+	}
 	for _, g := range t.own() {
 		g.cutShort()
 		if g.queue != nil {

@@ -39,6 +39,7 @@ type queue struct {
 	h       Handler
 	ring    *ring.SPSC
 	starved atomic.Bool   // the loop waits for room
+	last    bool          // the loop's: closed once late is empty
 	late    []any         // the loop's: views and snapshots that wait for room
 	caller  atomic.Uint64 // goroutine that calls the handler
 	ended   chan struct{} // closed when that has ended
@@ -89,6 +90,9 @@ func (n *Node) catchUpQueues() {
 	n.groups.late = slices.DeleteFunc(n.groups.late, func(q *queue) bool {
 		for len(q.late) > 0 && q.offered(func() bool { return q.putWide(0, q.late[0], 0) }) {
 			q.late = q.late[1:]
+		}
+		if len(q.late) == 0 && q.last {
+			q.close()
 		}
 		return len(q.late) == 0
 	})

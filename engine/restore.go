@@ -109,10 +109,22 @@ func (r *restoring) keepOffer(o *offer) {
 	r.append(groups.Record{Mark: groups.Offer, At: uint64(len(r.offers) - 1)})
 }
 
+// failOffers withdraws what was promised of a state that has been given up.
+func (n *Node) failOffers(r *restoring) {
+	for i, o := range r.offers {
+		if o != nil {
+			r.offers[i] = nil
+			n.offers.fail(o, errNoState)
+		}
+	}
+}
+
+var errNoState = errors.New("it has not got the state itself")
+
 // orphaned notes that the state is not to be had: the group begins anew with v.
 func (n *Node) orphaned(g *Group, v GroupView) {
 	r := g.restore
-	r.fresh = &groups.Label{Num: v.Num, Fresh: true}
+	r.fresh, r.void = &groups.Label{Num: v.Num, Fresh: true}, false
 	if r.running {
 		r.cancel()
 	} else { // between two donors
@@ -124,6 +136,7 @@ func (n *Node) orphaned(g *Group, v GroupView) {
 // now, whatever this one has got, or is getting, from those who are gone.
 func (n *Node) startOver(g *Group) {
 	if r := g.restore; r != nil && r.running {
+		n.failOffers(r)
 		r.void = true
 		r.cancel()
 		return
@@ -225,6 +238,7 @@ func (g *Group) dropRestore() *restoring {
 	if r == nil {
 		return nil
 	}
+	g.node.failOffers(r)
 	g.node.restores(g, nil)
 	c := &g.node.groups.catching
 	*c = slices.DeleteFunc(*c, func(o *Group) bool { return o == g })
@@ -327,6 +341,7 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 // restart has another member give the group's state.
 func (n *Node) restart(g *Group, why error) {
 	r := g.restore
+	n.failOffers(r)
 	n.stateFailed(r, why)
 	n.cfg.Logger.Warn("a state could not be had", "group", g.name, "error", why)
 	r.done = false
@@ -429,7 +444,10 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 		case skip:
 			n.decline(g, k)
 		case k.Mark == groups.Offer:
-			n.takeSnapshot(g, r.offers[k.At])
+			if o := r.offers[k.At]; o != nil {
+				r.offers[k.At] = nil
+				n.takeSnapshot(g, o)
+			}
 		case k.Mark == groups.Message:
 			sender := slices.IndexFunc(g.view.Members, func(m membership.Member) bool { return m.ID == k.Sender })
 			if sender < 0 {

@@ -167,6 +167,14 @@ func (t *offers) fill(o *offer, h Stateful) {
 	}
 }
 
+// fail makes an offer of nothing.
+func (t *offers) fail(o *offer, why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o.err = why
+	close(o.ready)
+}
+
 // offer makes a snapshot of the group's state for a joiner, at this place in the order.
 func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 	o := n.offers.get(offerKey{t.Name, joiner, serial})
@@ -185,7 +193,9 @@ func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
 
 // takeSnapshot has the handler take a snapshot, after all that it has been handed.
 func (n *Node) takeSnapshot(g *Group, o *offer) {
-	if g.queue != nil {
+	if g.mute {
+		n.offers.fail(o, errNoState)
+	} else if g.queue != nil {
 		n.enqueue(g.queue, o)
 	} else {
 		n.offers.fill(o, g.state)

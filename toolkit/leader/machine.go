@@ -14,7 +14,7 @@ import (
 // machine elects. Where nobody leads, the oldest member of the view claims to; where the
 // claim is delivered and it is still the oldest, its term begins. A claim is a safe
 // message: what number a term has is not forgotten by those who go on, whoever fails.
-// Who leads does so until it goes, though nodes that are older may join the group.
+// Who leads does so until it goes.
 type machine struct {
 	state
 	born  uint64       // number below which this member begins no term
