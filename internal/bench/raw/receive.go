@@ -62,7 +62,9 @@ func (r *receiver) receive(conn *iomulticast.Conn, out *sender) (got int, draine
 	}
 	got = r.all(trains, out)
 	drained = len(trains) < recvTrains
-	if out.others != nil || out.sending() {
+	// What comes after the last row has ended must be taken too: a socket with something in
+	// it wakes whoever waits, and this loop would spin beside what is measured next.
+	if out.others != nil || out.sending() || got == 0 {
 		trains, err = r.take(conn.RecvUnicast)
 		bytes := r.all(trains, out)
 		if out.others != nil { // what members say of how far they are makes nobody busy
