@@ -87,8 +87,9 @@ func (s *Sender) GSO() bool { return s.gsoErr == nil }
 // GSOError tells why trains do not go whole: nil while they do.
 func (s *Sender) GSOError() error { return s.gsoErr }
 
-// Multicast returns how much has gone to multicast addresses since the start:
-// messages as the kernel counts them (a train is one), and packets.
+// Multicast returns how much has gone to multicast addresses since the start, and is on
+// its way there: messages as the kernel counts them (a train is one), and packets. It may
+// be called from any goroutine.
 func (s *Sender) Multicast() (messages, packets uint64) {
 	return s.multicastMessages.Load(), s.multicastPackets.Load()
 }

@@ -60,7 +60,8 @@ func (h *Host[M]) Do(ctx context.Context, f func(m M, out Out) error) error {
 }
 
 // DoAwait is Do and then, if that has no error, Await: which so ends with
-// engine.ErrExpelled also if the group has gone on without this member in between.
+// engine.ErrExpelled also if the group has gone on without this member in between. Errors
+// are those of both.
 func (h *Host[M]) DoAwait(ctx context.Context, f func(m M, out Out) error, done func(m M) (bool, error)) error {
 	life, err := h.do(ctx, f)
 	if err != nil {

@@ -203,7 +203,7 @@ func (g *Group) submit(o session.Output) {
 		return
 	}
 	if err := group.Send(context.Background(), o.Level, o.Payload); err != nil {
-		if !errors.Is(err, engine.ErrClosed) && !errors.Is(err, context.Canceled) {
+		if !errors.Is(err, engine.ErrClosed) {
 			g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
 		}
 		g.do((*session.Member).Abort)

@@ -11,6 +11,7 @@ type Patient struct {
 	Wait time.Duration
 }
 
+// Read reads what there is, as Conn does; its errors are Conn's.
 func (p *Patient) Read(b []byte) (int, error) {
 	if p.Wait > 0 {
 		_ = p.Conn.SetReadDeadline(time.Now().Add(p.Wait)) // closed: the read tells
