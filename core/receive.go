@@ -13,27 +13,9 @@ import (
 // to what it keeps. Bytes from the network are hostile: a bad packet is counted
 // and dropped.
 func (m *Machine) Receive(now int64, ref slab.Ref, off, size int) {
-	m.receive(now, ref, off, size, wire.VerifyTrain(m.pool.Bytes(ref)[off:off+size], size) != 0)
-}
-
-// ReceiveTrain is Receive for packets that lie back to back, each of segment bytes
-// and the last one possibly shorter: their checksums cost less together.
-func (m *Machine) ReceiveTrain(now int64, ref slab.Ref, off, size, segment int) {
-	for end := off + size; off < end; {
-		good := wire.VerifyTrain(m.pool.Bytes(ref)[off:end], segment)
-		for i := 0; i < wire.MaxVerified && off < end; i++ {
-			n := min(segment, end-off)
-			m.receive(now, ref, off, n, good>>i&1 != 0)
-			off += n
-		}
-	}
-}
-
-// receive takes a packet whose checksum is right, or is not.
-func (m *Machine) receive(now int64, ref slab.Ref, off, size int, sum bool) {
 	m.now, m.unsettled, m.news = now, true, true
 	b, h := m.pool.Bytes(ref)[off:off+size], &m.head
-	if !m.admit(b, sum) {
+	if !m.admit(b) {
 		return
 	}
 	var row wire.Row
@@ -61,9 +43,17 @@ func (m *Machine) receive(now int64, ref slab.Ref, off, size int, sum bool) {
 	}
 }
 
-// admit tells whether b, whose checksum is right or is not, is an intact packet of
-// this view from another member, and reads its header.
-func (m *Machine) admit(b []byte, sum bool) bool {
+// ReceiveTrain is Receive for packets that lie back to back, each of segment bytes
+// and the last one possibly shorter.
+func (m *Machine) ReceiveTrain(now int64, ref slab.Ref, off, size, segment int) {
+	for end := off + size; off < end; off += segment {
+		m.Receive(now, ref, off, min(segment, end-off))
+	}
+}
+
+// admit tells whether b is an intact packet of this view from another member, and reads
+// its header.
+func (m *Machine) admit(b []byte) bool {
 	h := &m.head
 	switch err := h.Parse(b); {
 	case err == wire.ErrVersion || err == nil && h.Local != m.local:
@@ -74,7 +64,7 @@ func (m *Machine) admit(b []byte, sum bool) bool {
 		m.stats.OtherCluster++
 	case h.View != m.viewKey:
 		m.stats.OtherView++
-	case !sum:
+	case !wire.Verify(b):
 		m.stats.BadPackets++
 		m.stats.BadChecksum++
 	case h.Kind < wire.Data || h.Kind > wire.NAK || int(h.Sender) >= m.n || !h.Level.Valid() || h.Kind == wire.Data && h.Seq == 0:

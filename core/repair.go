@@ -26,9 +26,6 @@ func (m *Machine) repair(to int, body []byte) {
 	if m.cfg.Flaws.Has(flaw.NoRepair) {
 		return
 	}
-	if s == m.self {
-		m.endTrain() // a packet of it, not sealed yet, may be asked for: but for a mistake, only by an enemy
-	}
 	st := &m.streams[s]
 	budget, bytes := maxRepairs, maxRepairBytes
 	for _, r := range ranges {

@@ -260,6 +260,7 @@ func (m *Machine) closePacket(final bool) {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
 	m.header(mem, wire.Data, seq, p.level, flags, p.pos-wire.HeaderSize)
+	wire.Seal(mem[:size])
 	m.keepOwn(size, flowctl.Charge(size, p.packets == 0))
 	p.open = false
 	p.packets++
@@ -336,14 +337,12 @@ func (m *Machine) appendRow(b []byte) []byte {
 	return wire.AppendRow(b, m.rowNo, m.rows.Ord(m.self), pause, m.rows.Rcv(m.self))
 }
 
-// endTrain seals the closed packets of the train, all at once since that is
-// cheaper, and puts them into the output.
+// endTrain puts the closed packets of the train into the output.
 func (m *Machine) endTrain() {
 	p := &m.pack
 	if p.packets == 0 {
 		return
 	}
-	wire.SealTrain(m.pool.Bytes(p.ref)[p.start:p.off], m.cfg.Segment)
 	m.emitOut(Multicast, p.off-p.start, m.cfg.Segment)
 	p.start, p.packets = p.off, 0
 }

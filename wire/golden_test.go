@@ -144,7 +144,7 @@ func TestGoldenDataIsUnderstood(t *testing.T) {
 func TestConstants(t *testing.T) {
 	got := fmt.Sprint(Magic, Version, LocalVersion, HeaderSize, SumSize, MaxPacket, Data, RowOnly, NAK, Here, Ring,
 		HasDep, HasRecord, HasRow, WantRow, FrameSize, FrameStartSize, MaxRanges, MinSegment(1), MinSegment(3), MinSegment(64), RowSize(3))
-	want := "17238 1 2 32 8 65507 1 2 3 9 10 1 2 4 8 8 12 64 225 253 1107 41"
+	want := "17238 3 4 32 8 65507 1 2 3 9 10 1 2 4 8 8 12 64 225 253 1107 41"
 	if got != want {
 		t.Errorf("constants\n%s, frozen as\n%s", got, want)
 	}

@@ -13,10 +13,10 @@ import (
 // Constants of the format.
 const (
 	Magic        = 0x4356 // "VC"
-	Version      = 1
-	LocalVersion = 2 // the same, in views whose members are all on one host: see Header.Local
+	Version      = 3      // 1 and 2 are retired: see docs/WIRE.md
+	LocalVersion = 4      // the same, in views whose members are all on one host: see Header.Local
 	HeaderSize   = 32
-	SumSize      = 8                    // xxhash64 at the end of every packet
+	SumSize      = 8                    // XXH3, of 64 bits, at the end of every packet
 	Overhead     = HeaderSize + SumSize // bytes of a packet that carry no section and no frame
 	MaxPacket    = 65507                // largest UDP payload over IPv4
 )

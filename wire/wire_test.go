@@ -8,7 +8,7 @@ import (
 
 	"cohort/order"
 
-	"github.com/cespare/xxhash/v2"
+	"github.com/zeebo/xxh3"
 	"pgregory.net/rapid"
 )
 
@@ -57,6 +57,8 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		{"another protocol", with(1, 0), ErrMagic},
 		{"a later version", with(2, LocalVersion+1), ErrVersion},
 		{"version 0", with(2, 0), ErrVersion},
+		{"a retired version", with(2, 1), ErrVersion},
+		{"a retired version", with(2, 2), ErrVersion},
 		{"reserved bytes are for later versions to use", with(27, 1), nil},
 		{"reserved bytes are for later versions to use", with(31, 1), nil},
 	} {
@@ -66,12 +68,32 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestChecksum compares with the vectors of the algorithm's author, so that a
-// member written in another language agrees.
+// TestChecksum compares with the vectors of the algorithm's author, over a buffer made his
+// way, so that a member written in another language agrees: all branches that it takes by length.
 func TestChecksum(t *testing.T) {
-	for in, want := range map[string]uint64{"": 0xef46db3751d8e999, "a": 0xd24ec4f1a98c6e5b, "abc": 0x44bc2cf5ad770999} {
-		if got := xxhash.Sum64String(in); got != want {
-			t.Errorf("xxhash64(%q) = %016x, want %016x", in, got, want)
+	buf, gen := make([]byte, 2367), uint64(2654435761)
+	for i := range buf {
+		buf[i] = byte(gen >> 56)
+		gen *= 11400714785074694797
+	}
+	const seed = 0x9E3779B185EBCA8D
+	for _, c := range []struct {
+		n               int
+		plain, withSeed uint64
+	}{
+		{0, 0x2D06800538D394C2, 0xA8A6B918B2F0364A}, {1, 0xC44BDFF4074EECDB, 0x032BE332DD766EF8},
+		{6, 0x27B56A84CD2D7325, 0x84589C116AB59AB9}, {12, 0xA713DAF0DFBB77E7, 0xE7303E1B2336DE0E},
+		{24, 0xA3FE70BF9D3510EB, 0x850E80FC35BDD690}, {48, 0x397DA259ECBA1F11, 0xADC2CBAA44ACC616},
+		{80, 0xBCDEFBBB2C47C90A, 0xC6DD0CB699532E73}, {195, 0xCD94217EE362EC3A, 0xBA68003D370CB3D9},
+		{403, 0xCDEB804D65C6DEA4, 0x6259F6ECFD6443FD}, {512, 0x617E49599013CB6B, 0x3CE457DE14C27708},
+		{2048, 0xDD59E2C3A5F038E0, 0x66F81670669ABABC}, {2240, 0x6E73A90539CF2948, 0x757BA8487D1B5247},
+		{2367, 0xCB37AEB9E5D361ED, 0xD2DB3415B942B42A},
+	} {
+		if got := xxh3.Hash(buf[:c.n]); got != c.plain {
+			t.Errorf("%d bytes: %016x, want %016x", c.n, got, c.plain)
+		}
+		if got := xxh3.HashSeed(buf[:c.n], seed); got != c.withSeed {
+			t.Errorf("%d bytes with a seed: %016x, want %016x", c.n, got, c.withSeed)
 		}
 	}
 }
