@@ -64,8 +64,8 @@ func (n *Node) shut() {
 // When the loop rests: times in ns, and bytes.
 const (
 	shortNap   = 40_000     // how long a busy loop lets work gather
-	longNap    = 100_000    // and one that moves manyBytes: there throughput counts
-	manyBytes  = 512 << 10  // within busyWindow: 1 GB/s
+	longNap    = 100_000    // and one whose turn moved manyBytes: there throughput counts
+	manyBytes  = 256 << 10
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received
 	yieldEvery = 8_000_000  // a loop that has not slept gives way to others so often; see yield
@@ -96,10 +96,11 @@ func (l *load) add(now int64, bytes int) {
 
 func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes }
 
-// nap returns how long to let work gather. What a nap adds to the latency is some half
-// of it, at each member; and the shorter it is, the more often somebody wakes.
-func (l *load) nap() time.Duration {
-	if max(l.last, l.bytes) < manyBytes {
+// napAfter returns how long to let work gather after a turn that moved so many bytes. What
+// a nap adds to the latency is some half of it, at each member; and the shorter it is, the
+// more often somebody wakes.
+func napAfter(bytes int) time.Duration {
+	if bytes < manyBytes {
 		return shortNap
 	}
 	return longNap
@@ -158,7 +159,7 @@ func (n *Node) turns() error {
 			continue
 		}
 		if delivered < limit && received < plenty {
-			if err := n.rest(now, received+sent+delivered > 0); err != nil {
+			if err := n.rest(now, received+sent, delivered); err != nil {
 				return err
 			}
 		}
@@ -186,9 +187,10 @@ func (n *Node) reborn(now int64) {
 	n.obs.rec.Name(id, n.cfg.Name)
 }
 
-// rest sleeps until there is something to do: a short nap while the loop is busy,
-// so that work gathers, and else in the kernel until woken.
-func (n *Node) rest(now int64, moved bool) error {
+// rest sleeps until there is something to do, after a turn that moved bytes and delivered
+// messages: a short nap while the loop is busy, so that work gathers, and else in the
+// kernel until woken.
+func (n *Node) rest(now int64, moved, delivered int) error {
 	if !n.cfg.Spin && n.submits.Pending() >= fullTrain && !n.sending.stuck && n.mayFetch() {
 		n.publish()
 		n.yield(now)
@@ -204,10 +206,10 @@ func (n *Node) rest(now int64, moved bool) error {
 		n.mu.Unlock()
 		n.mu.Lock()
 		return nil
-	case moved && n.busy.busy():
+	case moved+delivered > 0 && n.busy.busy():
 		n.stats.loop.Naps++
 		n.mu.Unlock()
-		n.conn.Nap(n.busy.nap())
+		n.conn.Nap(napAfter(moved))
 		n.mu.Lock()
 		return nil
 	}
