@@ -63,8 +63,8 @@ func (n *Node) shut() {
 
 // When the loop rests: times in ns, and bytes.
 const (
-	shortNap   = 40_000     // how long a busy loop lets work gather
-	longNap    = 100_000    // and one whose turn moved manyBytes: there throughput counts
+	shortNap   = 40_000  // how long a busy loop lets work gather
+	longNap    = 100_000 // and one whose turn moved manyBytes: there throughput counts
 	manyBytes  = 256 << 10
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received

@@ -3,8 +3,6 @@ package media
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -68,7 +66,7 @@ func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMe
 		Cluster: o.Cluster, Name: fmt.Sprintf("vsbench member %d", o.Index), Interface: o.Interface,
 		Expect: o.Members, Segment: o.Segment, Timeout: timeout, Transport: transport, Faults: faults(o),
 		Port: o.Port, Seeds: o.Seeds,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: newLogger(),
 	})
 	if err != nil {
 		return nil, err

@@ -136,6 +136,27 @@ func TestFloodArrivesWhole(t *testing.T) {
 	}
 }
 
+// TestWindowIsOpenAfterAFlood: what receivers tell when all has been sent counts for the next
+// phase, which would else begin with waiting for as long as after a loss.
+func TestWindowIsOpenAfterAFlood(t *testing.T) {
+	row := member.Row{Number: 1, Level: member.Raw, Size: 8192, Members: 3, Senders: 1}
+	ms, cs := open(t, row, iomulticast.Config{})
+	for i, c := range cs {
+		if err := ms[i].do(func() { c.lossy = true }); err != nil { // each flood begins with message 1
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		send(t, ms, row, flood(10*time.Millisecond))
+		eventually(t, "the window is open", func() (open bool) {
+			if err := ms[0].do(func() { open = ms[0].out.next-slices.Min(ms[0].out.acked) < ms[0].out.window/4 }); err != nil {
+				t.Fatal(err)
+			}
+			return open
+		})
+	}
+}
+
 // TestFanOutArrivesWhole: data goes to each other member by unicast.
 func TestFanOutArrivesWhole(t *testing.T) {
 	for _, senders := range []int{1, 3} {

@@ -106,7 +106,7 @@ func (r *receiver) packets(t *batch.Train, out *sender) {
 		switch body := b[wire.HeaderSize : wire.HeaderSize+h.Body]; {
 		case h.Kind == wire.Data:
 			r.data(int(h.Sender), t, h, body)
-		case h.Kind == wire.RowOnly && len(body) == creditSize && out.sending():
+		case h.Kind == wire.RowOnly && len(body) == creditSize: // also between two phases, or the next begins with a closed window
 			out.heard(int(h.Sender), binary.LittleEndian.Uint64(body))
 		}
 	}
