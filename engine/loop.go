@@ -48,6 +48,11 @@ func (n *Node) shut() {
 	if err := n.mesh.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing connections: %w", err)
 	}
+	for _, g := range n.groups.own() {
+		if r := g.restore; r != nil && r.running {
+			r.cancel()
+		}
+	}
 	n.work.Wait()
 	for _, g := range n.groups.own() {
 		g.endRestore()

@@ -12,6 +12,7 @@ import (
 	"cohort/internal/spool"
 	"cohort/membership"
 	"cohort/site"
+	"cohort/transfer"
 )
 
 // maxSpool is how much of a group's messages is kept while its state is restored,
@@ -36,6 +37,7 @@ type restoring struct {
 	cut     bool // the result is not wanted any more
 	void    bool // nor is it, but another's
 	donor   uint64
+	waits   bool           // what runs is no fetching: see awaitRing
 	tried   []uint64       // IDs of donors that failed
 	why     error          // the last one's failure
 	broken  error          // the spool's
@@ -98,9 +100,17 @@ func (g *Group) ringPasses(c site.Change) {
 	}
 	r.filter.Ended(groups.LabelAt(c.Ended))
 	r.append(groups.Record{Mark: groups.Ring, At: c.Next.Key()})
-	if r.running && c.Next.Rank(r.donor) < 0 {
+	if r.running && !r.hopes(c.Next) {
 		r.cancel()
 	}
+}
+
+// hopes tells whether the next view leaves somebody that is waited for.
+func (r *restoring) hopes(v membership.View) bool {
+	if !r.waits {
+		return v.Rank(r.donor) >= 0
+	}
+	return slices.ContainsFunc(r.tried, func(id uint64) bool { return v.Rank(id) >= 0 })
 }
 
 // keepOffer has a snapshot taken when the handler is as far as the node is now.
@@ -182,13 +192,16 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 	if donor < 0 {
 		if r.why == nil {
 			r.why = fmt.Errorf("engine: %w: no member has it", ErrState)
+		} else if !errors.Is(r.why, transfer.ErrDonor) {
+			g.awaitRing()
+			return
 		}
 		n.results.add(g, r, fetched{err: r.why, own: true})
 		return
 	}
 	from := v.Members[donor]
 	ctx, cancel := context.WithCancel(context.Background())
-	r.running, r.cancel, r.donor = true, cancel, from.ID
+	r.running, r.waits, r.cancel, r.donor = true, false, cancel, from.ID
 	serial, self := r.serial, n.proc.Self().ID
 	n.note(recorder.StateFetch, from.ID, 0, 0, g.name)
 	n.work.Go(func() {
@@ -199,6 +212,27 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 		_ = n.conn.Wake() // closed: nobody waits
 	})
 }
+
+// awaitRing waits for the ring to say whether those who did not give the state have failed:
+// a broken connection is heard of before the view that is without them. If they have, the
+// state is one that has to begin anew, and if not, it cannot be had.
+func (g *Group) awaitRing() {
+	n, r := g.node, g.restore
+	ctx, cancel := context.WithTimeout(context.Background(), ringTimeouts*n.cfg.Timeout)
+	r.running, r.waits, r.cancel = true, true, cancel
+	why := r.why
+	n.work.Go(func() {
+		n.label("state-fetch", groupLabel, g.name)
+		defer cancel()
+		<-ctx.Done()
+		n.results.add(g, r, fetched{err: why, own: true})
+		_ = n.conn.Wake() // closed: nobody waits
+	})
+}
+
+// ringTimeouts is how often the time within which a silent member is noticed the next view
+// may take.
+const ringTimeouts = 3
 
 // cutShort ends a restore of which nothing is wanted any more.
 func (g *Group) cutShort() {

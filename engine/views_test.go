@@ -540,6 +540,54 @@ func TestAllDonorsDie(t *testing.T) {
 	}
 }
 
+// TestDonorIsLostBeforeTheRingKnows: the connection to the only donor breaks, and all have
+// agreed that nobody else has the state, before it turns out that the donor has died. If it
+// has not, the Join fails.
+func TestDonorIsLostBeforeTheRingKnows(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		cluster := clusterOf(t)
+		a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+		open(t, cluster, "c", nil) // so that two of three go on
+		ga, err := a.Join(patient(t), "ledger", &ledger{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range 200 {
+			if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		joiner := &ledger{slow: 5 * time.Millisecond}
+		done := make(chan error, 1)
+		go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
+		eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+		locked(b, func() { b.groups.local("ledger").restore.cancel() })
+		eventually(t, "the joiner waits", func() (waits bool) {
+			locked(b, func() {
+				r := b.groups.local("ledger").restore
+				waits = r != nil && r.waits
+			})
+			return waits
+		})
+		if dies {
+			die(a)
+		}
+		if err := <-done; (err == nil) != dies || err != nil && !errors.Is(err, ErrState) {
+			t.Fatalf("the donor dies: %v; Join: %v", dies, err)
+		}
+		if dies && joiner.fresh != 1 {
+			t.Errorf("told to begin anew %d times, want once", joiner.fresh)
+		}
+	}
+}
+
+// locked does f while the loop does nothing.
+func locked(n *Node, f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
 // TestDonorRefuses: one whose Snapshot fails is passed over; if all do, Join says why.
 func TestDonorRefuses(t *testing.T) {
 	cluster := clusterOf(t)

@@ -47,6 +47,7 @@ type restore struct {
 	running *fetch
 	cut     bool
 	void    bool
+	waits   bool // what runs is no fetching, but for the ring to say who has failed
 	donor   uint64
 	tried   []uint64
 	fresh   *groups.Label

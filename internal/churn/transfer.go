@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"cohort/groups"
+	"cohort/membership"
 	"cohort/site"
 )
 
@@ -36,12 +37,12 @@ func (p *node) fetchFrom(g *local, donor int) {
 	if r == nil || r.running != nil || r.fresh != nil {
 		return
 	}
-	if donor < 0 {
+	if donor < 0 && len(r.tried) == 0 {
 		p.cannotRestore(g)
 		return
 	}
 	w, f, starts := p.w, &fetch{}, p.starts
-	r.running, r.donor = f, p.in.Members[donor].ID
+	r.running, r.waits = f, donor < 0
 	f.end = func(s state, l groups.Label, ok bool) {
 		f.end = func(state, groups.Label, bool) {}
 		p.take(func() {
@@ -50,6 +51,11 @@ func (p *node) fetchFrom(g *local, donor int) {
 			}
 		})
 	}
+	if r.waits { // for the ring to say whether those who did not give it have failed
+		w.at(w.now+ringTimeouts*w.s.Timeout, func() { f.end(state{}, groups.Label{}, false) })
+		return
+	}
+	r.donor = p.in.Members[donor].ID
 	q, key := w.ids[r.donor], offerKey{g.name, p.id, r.serial}
 	w.say("%v fetches the state of %s from %v", p, g.name, q)
 	fail := func() { f.end(state{}, groups.Label{}, false) }
@@ -118,7 +124,11 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 	if r.fresh != nil {
 		s, l, ok = newState(), *r.fresh, true
 	}
-	if !ok {
+	switch {
+	case !ok && r.waits:
+		p.cannotRestore(g)
+		return
+	case !ok:
 		p.restart(g)
 		return
 	}
@@ -317,10 +327,21 @@ func (g *local) ringPasses(c site.Change) {
 	}
 	r.filter.Ended(groups.LabelAt(c.Ended))
 	r.kept = append(r.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
-	if r.running != nil && c.Next.Rank(r.donor) < 0 {
+	if r.running != nil && !r.hopes(c.Next) {
 		r.running.end(state{}, groups.Label{}, false)
 	}
 }
+
+// hopes tells whether the next view leaves somebody that is waited for.
+func (r *restore) hopes(v membership.View) bool {
+	if !r.waits {
+		return v.Rank(r.donor) >= 0
+	}
+	return slices.ContainsFunc(r.tried, func(id uint64) bool { return v.Rank(id) >= 0 })
+}
+
+// ringTimeouts is how long a joiner that nobody gives the state waits for the ring's next view.
+const ringTimeouts = 3
 
 // orphaned begins a group anew of which all who had the state are gone.
 func (p *node) orphaned(g *local, num uint64) {
