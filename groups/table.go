@@ -149,8 +149,11 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	case Ready:
 		g.Ready |= bit & g.Stateful
 	case Restart:
-		g.Ready &^= bit // it may have said so of a state that has been given up
-		e.Donor = donor(g.Ready &^ t.ranks(o.Tried))
+		others := g.Ready &^ bit
+		if others != 0 { // else it is from before the sender's own became the group's
+			g.Ready = others // it may have said Ready of a state that has been given up
+		}
+		e.Donor = donor(others &^ t.ranks(o.Tried))
 	}
 	return e
 }

@@ -32,7 +32,6 @@ type naive struct {
 	id, views              uint64
 	members, stateful, has set
 	order                  []uint64 // members, by age in the group
-	left                   bool     // who alone had the state has given it up
 }
 
 // world is a ring's groups told twice, and by the model.
@@ -116,16 +115,18 @@ func (w *world) model(from uint64, o Op) Effect[int] {
 		delete(g.members, from)
 		w.settle(g)
 		if len(g.has) == 0 && len(g.stateful) > 0 {
-			g.has[w.ids[w.oldest(g.stateful)]], g.left = true, false
+			g.has[w.ids[w.oldest(g.stateful)]] = true
 		}
 	case Ready:
 		if g.stateful[from] {
-			g.has[from], g.left = true, false
+			g.has[from] = true
 		}
 	case Restart:
-		g.left = g.left || len(g.has) == 1 && g.has[from]
-		delete(g.has, from)
 		can := maps.Clone(g.has)
+		delete(can, from)
+		if len(can) > 0 {
+			delete(g.has, from)
+		}
 		for _, id := range o.Tried {
 			delete(can, id)
 		}
@@ -144,7 +145,6 @@ func (w *world) settle(g *naive) {
 	g.stateful.keep(g.members)
 	g.has.keep(g.members)
 	g.order = slices.DeleteFunc(g.order, func(id uint64) bool { return !g.members[id] })
-	g.left = g.left && len(g.stateful) > 0
 	maps.DeleteFunc(w.groups, func(_ string, o *naive) bool { return len(o.members) == 0 })
 }
 
@@ -243,8 +243,8 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("%q cannot be found", g.Name)
 		case g.Members != w.ranks(m.members) || g.Stateful != w.ranks(m.stateful) || g.Ready != w.ranks(m.has):
 			t.Fatalf("%+v, want %+v", g, m)
-		case g.Ready == 0 && g.Stateful != 0 && !m.left:
-			t.Fatalf("%+v: nobody has the state, though nobody has given it up", g)
+		case g.Ready == 0 && g.Stateful != 0:
+			t.Fatalf("%+v: nobody has the state, and nobody is to begin anew", g)
 		}
 		ranks := g.Order.Ranks(g.Members)
 		for i, id := range m.order {
@@ -297,6 +297,25 @@ func TestNoStateIsBegunBesideOneUnderWay(t *testing.T) {
 	table.Apply(1, Op{Kind: Ready, Name: "g"})
 	if e := table.Apply(2, Op{Kind: Restart, Name: "g"}); e.Donor != 1 {
 		t.Errorf("third, asking again: %+v", e)
+	}
+}
+
+// TestALateRestartTakesNoStateAway: who begins a group anew had asked for another donor just
+// before: the others are given the new state all the same.
+func TestALateRestartTakesNoStateAway(t *testing.T) {
+	table := New[int](viewOf(1, 1, 2, 3))
+	join := Op{Kind: Join, Name: "g", Stateful: true}
+	for rank := range 3 {
+		table.Apply(rank, join)
+	}
+	if s := table.Change(viewOf(2, 2, 3)); len(s) != 1 || s[0].Fresh != 0 {
+		t.Fatalf("shifts %+v, want the second member to begin anew", s)
+	}
+	if e := table.Apply(0, Op{Kind: Restart, Name: "g", Tried: []uint64{1}}); e.Donor != -1 {
+		t.Errorf("its own Restart, from before: %+v", e)
+	}
+	if e := table.Apply(1, Op{Kind: Restart, Name: "g"}); e.Donor != 0 {
+		t.Errorf("the third starts over: %+v, want the state from the second", e)
 	}
 }
 
