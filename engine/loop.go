@@ -68,21 +68,20 @@ func (n *Node) shut() {
 
 // When the loop rests: times in ns, and bytes.
 const (
-	shortNap   = 40_000  // how long a busy loop lets work gather
-	longNap    = 100_000 // and one whose turn moved manyBytes: there throughput counts
-	manyBytes  = 256 << 10
+	napLeast   = 10_000     // how long a busy loop lets work gather, at least and
+	napMost    = 100_000    // at most: see napAfter
 	busyWindow = 500_000    // a loop that moved busyBytes within this is busy
 	busyBytes  = 64 << 10   // sent and received
 	yieldEvery = 8_000_000  // a loop that has not slept gives way to others so often; see yield
-	trainWork  = 4 << 10    // for how many bytes a train counts, beside its own: 16 within the window are work enough
+	trainWork  = 2 << 10    // for how many bytes a train counts, beside its own: 32 within the window are work enough
 	fullTrain  = 64 << 10   // with so many bytes to send there is nothing to gather
 	plenty     = 512 << 10  // a turn that received so many bytes is followed by the next at once
 	maxSleep   = int64(1e9) // bounds a sleep, so that a mistake in a deadline heals
 )
 
 // load tells whether the loop is busy, by the bytes moved in the last window, and by the
-// trains: below some 200,000 messages a second each comes in a train of its own, and
-// waking for each takes longer than a nap.
+// trains: below some 200,000 messages a second each comes in a train of its own, and from
+// some 60,000 on waking for each takes longer than a nap.
 type load struct {
 	since       int64
 	bytes, last int
@@ -101,14 +100,11 @@ func (l *load) add(now int64, bytes int) {
 
 func (l *load) busy() bool { return l.last >= busyBytes || l.bytes >= busyBytes }
 
-// napAfter returns how long to let work gather after a turn that moved so many bytes. What
-// a nap adds to the latency is some half of it, at each member; and the shorter it is, the
-// more often somebody wakes.
+// napAfter returns how long to let work gather after a turn that moved so many bytes: the
+// more it was, the more it pays to wake less often. What a nap adds to the latency is some
+// half of it, at each member.
 func napAfter(bytes int) time.Duration {
-	if bytes < manyBytes {
-		return shortNap
-	}
-	return longNap
+	return time.Duration(min(napLeast+3*bytes/10, napMost))
 }
 
 const (
