@@ -46,3 +46,45 @@ func TestBlockedForAWhile(t *testing.T) {
 		}
 	}
 }
+
+// TestReadyIsSentAgain: a member that could not say that it takes clients, for want of a
+// quorum, says so when there is one.
+func TestReadyIsSentAgain(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	node, err := engine.Open(ctx, engine.Config{Cluster: t.Name(), Name: "a", Interface: "lo", Expect: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	s, err := New(node, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g, err := s.Join(ctx, "orders", engine.HandlerFunc(func(*engine.Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		in := g.member.Hello(1, 1, false, &seat{conn: newConn(s, nil)})
+		g.member.Take()
+		return in.Ended()
+	}
+	g.mu.Lock()
+	g.member.Enter(node.Self().ID, []uint64{node.Self().ID}, true)
+	g.member.Take() // it is not sent
+	g.mu.Unlock()
+	if !refused() {
+		t.Fatal("a client is let in though no member has said that it is ready")
+	}
+	g.failed(engine.ErrNoQuorum)
+	for refused() {
+		if ctx.Err() != nil {
+			t.Fatal("clients are refused for good")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

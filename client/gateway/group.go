@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"cohort/client/session"
 	"cohort/engine"
@@ -190,8 +191,8 @@ func (g *Group) carryOut(out []session.Output) {
 	}
 }
 
-// submit sends a message of the protocol's own. What cannot be sent is not tried again:
-// clients come back.
+// submit sends a message of the protocol's own. What cannot be sent is not tried again, but
+// that this member takes clients: those come back.
 func (g *Group) submit(o session.Output) {
 	g.mu.Lock()
 	group := g.group
@@ -203,10 +204,21 @@ func (g *Group) submit(o session.Output) {
 		return
 	}
 	if err := group.Send(context.Background(), o.Level, o.Payload); err != nil {
-		if !errors.Is(err, engine.ErrClosed) {
-			g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
-		}
-		g.do((*session.Member).Abort)
+		g.failed(err)
+	}
+}
+
+// againAfter is when a member that cannot take clients for want of a quorum tries again.
+const againAfter = time.Second
+
+// failed is told that something could not be sent.
+func (g *Group) failed(err error) {
+	if !errors.Is(err, engine.ErrClosed) {
+		g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
+	}
+	g.do((*session.Member).Abort)
+	if errors.Is(err, engine.ErrNoQuorum) { // no view need tell that the ring goes on
+		time.AfterFunc(againAfter, func() { g.do((*session.Member).Again) })
 	}
 }
 

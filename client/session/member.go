@@ -177,6 +177,14 @@ func (m *Member) Enter(self uint64, view []uint64, fresh bool) {
 	m.View(view)
 }
 
+// Again says once more that this member is up to date, unless that has been delivered: it
+// may not have been sent.
+func (m *Member) Again() {
+	if !m.stopped && !m.ready[m.self] {
+		m.submit(Total, letter{kind: ready})
+	}
+}
+
 // View takes who is in the group from here on, oldest first.
 func (m *Member) View(members []uint64) {
 	m.view = slices.Clone(members)
