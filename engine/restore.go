@@ -460,7 +460,8 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 	return true
 }
 
-// drain delivers from the spool what the state does not contain.
+// drain delivers from the spool what the state does not contain. It returns the number of
+// messages read.
 func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 	r := g.restore
 	for count < limit {
@@ -477,6 +478,7 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 			}
 		case skip:
 			n.decline(g, k)
+			count++ // of the turn's work: there may be a gigabyte of these
 		case k.Mark == groups.Offer:
 			if o := r.offers[k.At]; o != nil {
 				r.offers[k.At] = nil

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"cohort/groups"
 	"cohort/membership"
 )
 
@@ -579,6 +580,35 @@ func TestDonorIsLostBeforeTheRingKnows(t *testing.T) {
 			t.Errorf("told to begin anew %d times, want once", joiner.fresh)
 		}
 	}
+}
+
+// TestCoveredMessagesTakeTurns: what the state has already is passed over a turn's worth at a
+// time, or a long transfer would end with a node that stands still.
+func TestCoveredMessagesTakeTurns(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	g, err := n.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked(n, func() {
+		r := newRestoring(newID(), n.proc.Site().Key())
+		l := groups.LabelAt(n.proc.Site().Machine()) // with the packet that joined the group
+		l.Num = g.view.Num
+		r.filter.Restored(l)
+		for range 100 {
+			r.append(groups.Record{At: 1, Sender: n.proc.Self().ID, Payload: []byte("x")})
+		}
+		n.restores(g, r)
+		defer g.endRestore()
+		for left := 100; left > 0; left -= 10 {
+			if count, empty := n.drain(g, 10); count != 10 || empty {
+				t.Fatalf("with %d left: %d read, all: %v; want 10 and not", left, count, empty)
+			}
+		}
+		if count, empty := n.drain(g, 10); count != 0 || !empty {
+			t.Errorf("in the end: %d read, all: %v", count, empty)
+		}
+	})
 }
 
 // locked does f while the loop does nothing.
