@@ -2,6 +2,7 @@ package lock
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -57,5 +58,28 @@ func TestBadStates(t *testing.T) {
 	bad := appendState(nil, 9, []*request{{name: "a", weight: 4, capacity: 3, token: 7}})
 	if err := newMachine(0).Restore(bytes.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "weight 4 of 3") {
 		t.Errorf("a weight above the capacity: %v", err)
+	}
+}
+
+// TestAWrongRequestRefusesNoOther: one of another capacity, whose owner has yet to hear that it
+// is refused, is no reason to refuse one of the right capacity.
+func TestAWrongRequestRefusesNoOther(t *testing.T) {
+	m := newMachine(0)
+	m.self = 2
+	asks := func(from uint64, c *claim) {
+		m.Deliver(toolkit.Message{From: from, Payload: appendRequest(nil, c.serial, 0, c)}, discard{})
+	}
+	asks(1, &claim{name: "s", weight: 1, capacity: 3, serial: 1})
+	asks(3, &claim{name: "s", weight: 1, capacity: 4, serial: 1})
+	right, wrong := &claim{name: "s", weight: 1, capacity: 3, settled: make(chan struct{})}, &claim{name: "s", weight: 1, capacity: 4, settled: make(chan struct{})}
+	for _, c := range []*claim{right, wrong} {
+		m.ask(c, discard{})
+		asks(2, c)
+	}
+	if right.err != nil || right.grant == nil {
+		t.Errorf("the right one: %v, granted: %v", right.err, right.grant != nil)
+	}
+	if !errors.Is(wrong.err, ErrCapacity) {
+		t.Errorf("the wrong one: %v", wrong.err)
 	}
 }

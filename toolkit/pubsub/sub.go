@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"cohort/engine"
 )
@@ -36,7 +37,8 @@ type Sub struct {
 // subscription ends.
 //
 // A pattern with a wildcard in the first Config.Prefix levels is in all groups. Joining
-// them waits until ctx ends. Errors are those of engine.Node.Join.
+// them waits until ctx ends, and what had been joined by then is left within a second more.
+// Errors are those of engine.Node.Join.
 func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f func(m *Message)) (*Sub, error) {
 	if err := checkPattern(pattern); err != nil {
 		return nil, err
@@ -55,10 +57,16 @@ func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f fun
 	s := &Sub{b: b, pattern: pattern, queue: newQueue(o.Policy, o.Queue), done: make(chan struct{})}
 	go s.run(f)
 	if err := s.open(ctx, o.Last); err != nil {
-		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+		defer cancel()
+		return nil, errors.Join(err, s.Close(ctx))
 	}
 	return s, nil
 }
+
+// undoWithin bounds how long a Subscribe that failed takes to undo what it had done, where
+// the groups do not go on.
+const undoWithin = time.Second
 
 // open enters the groups of the pattern.
 func (s *Sub) open(ctx context.Context, last int) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"cohort/engine"
 	"cohort/toolkit"
@@ -32,11 +33,17 @@ func JoinDurable(ctx context.Context, node *engine.Node, name string, app Applic
 	}
 	go r.write(m.disk)
 	if err := r.host.Await(ctx, func(m *machine) (bool, error) { return !m.disk.surplus, nil }); err != nil {
-		_ = r.Leave(context.Background()) // nobody has it
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+		defer cancel()
+		_ = r.Leave(undo) // nobody has it; the storage is the caller's again
 		return nil, fmt.Errorf("rsm: group %q, %d disks: %w: %w", name, cfg.Disks, ErrDisks, err)
 	}
 	return r, nil
 }
+
+// undoWithin bounds how long a JoinDurable that failed waits until the group is left, where
+// that does not go on.
+const undoWithin = time.Second
 
 // write does what there is to do for the storage, all that waits at a time, until the
 // node is closed, the group left, or the storage fails.
