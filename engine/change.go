@@ -69,6 +69,10 @@ func (n *Node) apply(sender int, o groups.Op) {
 	case groups.Leave:
 		n.fence = true
 		n.leaves(t, sender, own)
+	case groups.Ready:
+		if g := t.Local; g != nil && g.restore != nil && g.restore.running && g.restore.waits {
+			g.restore.cancel() // there is somebody to ask
+		}
 	case groups.Restart:
 		if own && t.Local != nil {
 			t.Local.fetchFrom(e.Donor, n.view())
@@ -384,7 +388,7 @@ func (n *Node) expel(c site.Change) {
 		if g.id == 0 {
 			g.cutShort()
 			if g.leaving.Load() {
-				n.isGone(g, nil)
+				n.isGone(g, g.why)
 			}
 			continue
 		}
@@ -407,7 +411,7 @@ func (n *Node) expel(c site.Change) {
 			n.show(g, v)
 		}
 		if g.leaving.Load() {
-			n.isGone(g, nil)
+			n.isGone(g, g.why)
 		}
 	}
 	n.publish()

@@ -168,11 +168,16 @@ func (n *Node) turns() error {
 }
 
 // deliverSome delivers up to limit messages as they come, and as many that have been kept.
+// It returns limit if there is more to do at once.
 func (n *Node) deliverSome(now int64, limit int) int {
 	begun := n.now()
-	count := n.proc.Deliver(now, (*sink)(n), limit) + n.catchUp(limit)
-	if count > 0 {
+	count := n.proc.Deliver(now, (*sink)(n), limit)
+	kept, more := n.catchUp(limit)
+	if count += kept; count > 0 {
 		n.pace.learn(count, n.now()-begun)
+	}
+	if more {
+		return max(count, limit)
 	}
 	return count
 }

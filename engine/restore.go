@@ -107,9 +107,11 @@ func (g *Group) ringPasses(c site.Change) {
 
 // hopes tells whether the next view leaves somebody that is waited for.
 func (r *restoring) hopes(v membership.View) bool {
-	if !r.waits {
-		return v.Rank(r.donor) >= 0
-	}
+	return r.waits && r.triedAny(v) || !r.waits && v.Rank(r.donor) >= 0
+}
+
+// triedAny tells whether a donor that failed is in the view.
+func (r *restoring) triedAny(v membership.View) bool {
 	return slices.ContainsFunc(r.tried, func(id uint64) bool { return v.Rank(id) >= 0 })
 }
 
@@ -192,7 +194,7 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 	if donor < 0 {
 		if r.why == nil {
 			r.why = fmt.Errorf("engine: %w: no member has it", ErrState)
-		} else if !errors.Is(r.why, transfer.ErrDonor) {
+		} else if !errors.Is(r.why, transfer.ErrDonor) && r.triedAny(v) {
 			g.awaitRing()
 			return
 		}
@@ -215,7 +217,8 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 
 // awaitRing waits for the ring to say whether those who did not give the state have failed:
 // a broken connection is heard of before the view that is without them. If they have, the
-// state is one that has to begin anew, and if not, it cannot be had.
+// state is one that has to begin anew, and if not, it cannot be had: unless somebody else
+// is Ready by then.
 func (g *Group) awaitRing() {
 	n, r := g.node, g.restore
 	ctx, cancel := context.WithTimeout(context.Background(), ringTimeouts*n.cfg.Timeout)
@@ -286,25 +289,27 @@ type discard struct {
 	r *restoring
 }
 
-// decline reads on in the discards. It returns the number of records read.
-func (t *groupTable) decline(n *Node, limit int) (count int) {
-	for len(t.discards) > 0 && count < limit {
+// decline reads on in the discards, and tells whether there is more of them than limit records.
+func (t *groupTable) decline(n *Node, limit int) (more bool) {
+	for count := 0; len(t.discards) > 0; count++ {
+		if count == limit {
+			return true
+		}
 		d := t.discards[0]
-		k := d.r.next()
-		if k == nil {
-			d.r.close()
-			t.discards = t.discards[1:]
+		if k := d.r.next(); k != nil {
+			n.decline(d.g, k)
 			continue
 		}
-		n.decline(d.g, k)
-		count++
+		d.r.close()
+		t.discards = t.discards[1:]
 	}
-	return count
+	return false
 }
 
 // catchUp goes on with the groups that are not up to date, and with what else waits
-// for this node's groups. It returns the number of messages delivered.
-func (n *Node) catchUp(limit int) (count int) {
+// for this node's groups. It returns the number of messages delivered, and whether there
+// is more to do at once.
+func (n *Node) catchUp(limit int) (count int, more bool) {
 	n.takeBack()
 	for _, k := range n.results.take() {
 		n.restored(k.group, k.restore, k.fetched)
@@ -312,24 +317,23 @@ func (n *Node) catchUp(limit int) (count int) {
 	if len(n.groups.late) > 0 {
 		n.catchUpQueues()
 	}
-	count = n.groups.decline(n, limit)
+	more = n.groups.decline(n, limit)
 	for _, g := range slices.Clone(n.groups.catching) {
 		if !n.showable(g) {
 			continue
 		}
-		k, empty := n.drain(g, limit-count)
+		k, empty, left := n.drain(g, limit)
 		count += k
+		more = more || left
 		if empty {
-			if g.restore.refused { // the next turn is to come at once
-				count = limit
-			}
+			more = more || g.restore.refused
 			n.upToDate(g)
 		}
 		if count >= limit {
-			break
+			return count, true
 		}
 	}
-	return count
+	return count, more
 }
 
 // restored takes what came of fetching a state.
@@ -365,6 +369,10 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 		if !slices.Contains(n.groups.catching, g) {
 			n.groups.catching = append(n.groups.catching, g)
 		}
+	case r.waits && n.proc.Blocked(): // nobody can say anything
+		g.awaitRing()
+	case r.waits && r.spool.Bytes() <= maxSpool && n.unasked(g):
+		n.askAgain(g)
 	case f.own || r.spool.Bytes() > maxSpool: // no other donor can be asked for when nothing more is taken
 		n.cannotRestore(g, f.err)
 	default:
@@ -381,8 +389,26 @@ func (n *Node) restart(g *Group, why error) {
 	r.done = false
 	r.why = fmt.Errorf("engine: %w: %w", ErrState, why)
 	r.tried = append(r.tried, r.donor)
+	n.askAgain(g)
+}
+
+// askAgain asks the ring for a donor that has not been tried.
+func (n *Node) askAgain(g *Group) {
+	r := g.restore
 	r.serial = newID()
 	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+// unasked tells whether somebody has the group's state who has not been asked for it.
+func (n *Node) unasked(g *Group) bool {
+	t := n.roster.Table.Get(g.id)
+	if t == nil {
+		return false
+	}
+	return slices.ContainsFunc(n.view().Members, func(m membership.Member) bool {
+		rank := n.view().Rank(m.ID)
+		return rank != n.rank() && t.Ready>>rank&1 != 0 && !slices.Contains(g.restore.tried, m.ID)
+	})
 }
 
 // stateFailed counts and records that r's state could not be had.
@@ -460,14 +486,15 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 	return true
 }
 
-// drain delivers from the spool what the state does not contain. It returns the number of
-// messages read.
-func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
+// drain delivers from the spool what the state does not contain. It reads at most limit
+// records: there may be a gigabyte of those that are contained. It returns the number of
+// messages delivered, and whether all has been read, or some is left that can be at once.
+func (n *Node) drain(g *Group, limit int) (count int, empty, left bool) {
 	r := g.restore
-	for count < limit {
+	for range limit {
 		k := r.next()
 		if k == nil {
-			return count, true
+			return count, true, false
 		}
 		skip := r.filter.Skips(k)
 		switch {
@@ -478,7 +505,6 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 			}
 		case skip:
 			n.decline(g, k)
-			count++ // of the turn's work: there may be a gigabyte of these
 		case k.Mark == groups.Offer:
 			if o := r.offers[k.At]; o != nil {
 				r.offers[k.At] = nil
@@ -491,12 +517,12 @@ func (n *Node) drain(g *Group, limit int) (count int, empty bool) {
 			}
 			if !n.hand(g, sender, k.Level, k.Kind, k.Payload, nil) {
 				r.head = k
-				return count, false
+				return count, false, false
 			}
 			count++
 		}
 	}
-	return count, false
+	return count, false, true
 }
 
 // upToDate ends the restore: from here on messages are delivered as they come.

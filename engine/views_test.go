@@ -19,6 +19,7 @@ import (
 
 	"cohort/groups"
 	"cohort/membership"
+	"cohort/site"
 )
 
 // open opens one more node of a cluster.
@@ -582,6 +583,86 @@ func TestDonorIsLostBeforeTheRingKnows(t *testing.T) {
 	}
 }
 
+// TestSomebodyElseIsReadyMeanwhile: a joiner that waits for the ring asks who has got the state by
+// then, whatever has become of its donor.
+func TestSomebodyElseIsReadyMeanwhile(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		t.Run(fmt.Sprint(dies), func(t *testing.T) {
+			cluster := clusterOf(t)
+			a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+			c := open(t, cluster, "c", nil)
+			ga, err := a.Join(patient(t), "ledger", &ledger{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range 200 {
+				if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			joiner := &ledger{slow: 5 * time.Millisecond}
+			done := make(chan error, 1)
+			go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
+			eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+			locked(b, func() { b.groups.local("ledger").restore.cancel() })
+			eventually(t, "the joiner waits", func() (waits bool) {
+				locked(b, func() {
+					r := b.groups.local("ledger").restore
+					waits = r != nil && r.waits
+				})
+				return waits
+			})
+			if _, err := c.Join(patient(t), "ledger", &ledger{}); err != nil {
+				t.Fatal("c", err)
+			}
+			eventually(t, "b knows that c is Ready", func() (yes bool) {
+				locked(b, func() {
+					g := b.roster.Table.Find("ledger")
+					yes = g != nil && g.Ready&(1<<b.proc.Site().View().Rank(c.Self().ID)) != 0
+				})
+				return yes
+			})
+			if dies {
+				die(a)
+			}
+			if err := <-done; err != nil {
+				t.Fatalf("Join of b: %v, though c has the state", err)
+			}
+		})
+	}
+}
+
+// TestFailedJoinIsNoSuccess: the state cannot be restored, and before the ring has heard that this
+// member leaves the group again, it has gone on without it.
+func TestFailedJoinIsNoSuccess(t *testing.T) {
+	cluster := clusterOf(t)
+	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Join(patient(t), "ledger", &ledger{slow: 5 * time.Millisecond})
+		done <- err
+	}()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	locked(b, func() {
+		g := b.groups.local("ledger")
+		g.restore.cancel()
+		b.cannotRestore(g, fmt.Errorf("engine: %w: test", ErrState))
+		b.expel(site.Change{Old: b.view(), Out: true, Why: membership.Silent})
+	})
+	if err := <-done; !errors.Is(err, ErrState) {
+		t.Fatalf("Join: %v, want ErrState", err)
+	}
+}
+
 // TestCoveredMessagesTakeTurns: what the state has already is passed over a turn's worth at a
 // time, or a long transfer would end with a node that stands still.
 func TestCoveredMessagesTakeTurns(t *testing.T) {
@@ -600,13 +681,13 @@ func TestCoveredMessagesTakeTurns(t *testing.T) {
 		}
 		n.restores(g, r)
 		defer g.endRestore()
-		for left := 100; left > 0; left -= 10 {
-			if count, empty := n.drain(g, 10); count != 10 || empty {
-				t.Fatalf("with %d left: %d read, all: %v; want 10 and not", left, count, empty)
+		for still := 100; still > 0; still -= 10 {
+			if count, empty, left := n.drain(g, 10); count != 0 || empty || !left {
+				t.Fatalf("with %d left: %d delivered, all read: %v, more: %v", still, count, empty, left)
 			}
 		}
-		if count, empty := n.drain(g, 10); count != 0 || !empty {
-			t.Errorf("in the end: %d read, all: %v", count, empty)
+		if count, empty, left := n.drain(g, 10); count != 0 || !empty || left {
+			t.Errorf("in the end: %d delivered, all read: %v, more: %v", count, empty, left)
 		}
 	})
 }

@@ -217,6 +217,10 @@ func (p *node) apply(sender int, o groups.Op) {
 	case groups.Leave:
 		p.fence = true
 		p.leaves(t, own)
+	case groups.Ready:
+		if g := t.Local; g != nil && g.restore != nil && g.restore.running != nil && g.restore.waits {
+			g.restore.running.end(state{}, groups.Label{}, false) // there is somebody to ask
+		}
 	case groups.Restart:
 		if own && t.Local != nil {
 			p.fetchFrom(t.Local, e.Donor)

@@ -37,7 +37,7 @@ func (p *node) fetchFrom(g *local, donor int) {
 	if r == nil || r.running != nil || r.fresh != nil {
 		return
 	}
-	if donor < 0 && len(r.tried) == 0 {
+	if donor < 0 && !r.triedAny(p.in.View) {
 		p.cannotRestore(g)
 		return
 	}
@@ -125,6 +125,12 @@ func (p *node) restored(g *local, r *restore, s state, l groups.Label, ok bool) 
 		s, l, ok = newState(), *r.fresh, true
 	}
 	switch {
+	case !ok && r.waits && p.proc.Blocked():
+		p.fetchFrom(g, -1)
+		return
+	case !ok && r.waits && p.unasked(g):
+		p.askAgain(g)
+		return
 	case !ok && r.waits:
 		p.cannotRestore(g)
 		return
@@ -163,9 +169,25 @@ func (p *node) restart(g *local) {
 	r := g.restore
 	p.w.say("%v does not get the state of %s", p, g.name)
 	p.w.res.Refetched++
+	r.tried = append(r.tried, r.donor)
+	p.askAgain(g)
+}
+
+// askAgain asks the ring for a donor that has not been tried.
+func (p *node) askAgain(g *local) {
 	p.w.made++
-	r.tried, r.serial = append(r.tried, r.donor), p.w.made
+	r := g.restore
+	r.serial = p.w.made
 	p.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+}
+
+// unasked tells whether somebody has the state who has not been asked for it.
+func (p *node) unasked(g *local) bool {
+	t := p.roster.Table.Get(g.id)
+	return t != nil && slices.ContainsFunc(p.in.Members, func(m membership.Member) bool {
+		rank := p.in.Rank(m.ID)
+		return rank != p.rank() && t.Ready>>rank&1 != 0 && !slices.Contains(g.restore.tried, m.ID)
+	})
 }
 
 // show begins with the view that the state belongs to.
@@ -334,9 +356,11 @@ func (g *local) ringPasses(c site.Change) {
 
 // hopes tells whether the next view leaves somebody that is waited for.
 func (r *restore) hopes(v membership.View) bool {
-	if !r.waits {
-		return v.Rank(r.donor) >= 0
-	}
+	return r.waits && r.triedAny(v) || !r.waits && v.Rank(r.donor) >= 0
+}
+
+// triedAny tells whether a donor that failed is in the view.
+func (r *restore) triedAny(v membership.View) bool {
 	return slices.ContainsFunc(r.tried, func(id uint64) bool { return v.Rank(id) >= 0 })
 }
 

@@ -93,10 +93,11 @@ func (m *machine) requested(r *request, out toolkit.Out) {
 		m.release(r.serial, r.name, out)
 		return
 	}
-	// Those between the oldest and this one may be about to be refused themselves.
-	if len(earlier) > 0 && earlier[0].capacity != r.capacity {
-		m.refuse(c, fmt.Errorf("lock: %w: %q has %d, want %d", ErrCapacity, r.name, earlier[0].capacity, r.capacity), out)
-		return
+	for _, e := range earlier {
+		if e.capacity != r.capacity {
+			m.refuse(c, fmt.Errorf("lock: %w: %q has %d, want %d", ErrCapacity, r.name, e.capacity, r.capacity), out)
+			return
+		}
 	}
 	m.grant(r.name)
 	if c.try && c.grant == nil {

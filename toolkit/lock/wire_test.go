@@ -2,7 +2,6 @@ package lock
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -61,25 +60,45 @@ func TestBadStates(t *testing.T) {
 	}
 }
 
-// TestAWrongRequestRefusesNoOther: one of another capacity, whose owner has yet to hear that it
-// is refused, is no reason to refuse one of the right capacity.
-func TestAWrongRequestRefusesNoOther(t *testing.T) {
-	m := newMachine(0)
-	m.self = 2
-	asks := func(from uint64, c *claim) {
-		m.Deliver(toolkit.Message{From: from, Payload: appendRequest(nil, c.serial, 0, c)}, discard{})
+// TestExclusiveIsExclusive: releases have no place in the order, so the first one's comes before
+// the second request at member 3, and after the third one at member 2. Whoever asks for another
+// capacity than any request before it is refused, or two of these would have it.
+func TestExclusiveIsExclusive(t *testing.T) {
+	ms := map[uint64]*machine{}
+	for _, id := range []uint64{2, 3, 4} {
+		ms[id] = newMachine(0)
+		ms[id].self = id
 	}
-	asks(1, &claim{name: "s", weight: 1, capacity: 3, serial: 1})
-	asks(3, &claim{name: "s", weight: 1, capacity: 4, serial: 1})
-	right, wrong := &claim{name: "s", weight: 1, capacity: 3, settled: make(chan struct{})}, &claim{name: "s", weight: 1, capacity: 4, settled: make(chan struct{})}
-	for _, c := range []*claim{right, wrong} {
-		m.ask(c, discard{})
-		asks(2, c)
+	claims := map[uint64]*claim{}
+	for id, capacity := range map[uint64]uint32{2: 1, 3: 4, 4: 4} {
+		claims[id] = &claim{name: "s", weight: 1, capacity: capacity, settled: make(chan struct{})}
+		ms[id].ask(claims[id], discard{})
 	}
-	if right.err != nil || right.grant == nil {
-		t.Errorf("the right one: %v, granted: %v", right.err, right.grant != nil)
+	first := &claim{name: "s", weight: 1, capacity: 1, serial: 7}
+	asks := func(at, from uint64) {
+		c := first
+		if from != 1 {
+			c = claims[from]
+		}
+		ms[at].Deliver(toolkit.Message{From: from, Payload: appendRequest(nil, c.serial, 0, c)}, discard{})
 	}
-	if !errors.Is(wrong.err, ErrCapacity) {
-		t.Errorf("the wrong one: %v", wrong.err)
+	releases := func(at, from, serial uint64) {
+		ms[at].Deliver(toolkit.Message{From: from, Payload: appendRelease(nil, serial, "s")}, discard{})
+	}
+	for at := range ms {
+		asks(at, 1)
+		if at != 2 {
+			releases(at, 1, 7)
+		}
+		asks(at, 3)
+		asks(at, 2)
+		if at == 2 {
+			releases(at, 1, 7)
+		}
+		asks(at, 4)
+		releases(at, 3, claims[3].serial)
+	}
+	if claims[2].grant != nil && claims[4].grant != nil {
+		t.Error("member 2 has it alone, and member 4 has it too")
 	}
 }
