@@ -318,22 +318,23 @@ func (n *Node) catchUp(limit int) (count int, more bool) {
 		n.catchUpQueues()
 	}
 	more = n.groups.decline(n, limit)
+	left := limit
 	for _, g := range slices.Clone(n.groups.catching) {
+		if left == 0 {
+			break
+		}
 		if !n.showable(g) {
 			continue
 		}
-		k, empty, left := n.drain(g, limit)
+		k, read, empty := n.drain(g, left)
 		count += k
-		more = more || left
+		left -= read
 		if empty {
 			more = more || g.restore.refused
 			n.upToDate(g)
 		}
-		if count >= limit {
-			return count, true
-		}
 	}
-	return count, more
+	return count, more || left == 0
 }
 
 // restored takes what came of fetching a state.
@@ -488,14 +489,15 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 
 // drain delivers from the spool what the state does not contain. It reads at most limit
 // records: there may be a gigabyte of those that are contained. It returns the number of
-// messages delivered, and whether all has been read, or some is left that can be at once.
-func (n *Node) drain(g *Group, limit int) (count int, empty, left bool) {
+// messages delivered, that of records read, and whether those were all.
+func (n *Node) drain(g *Group, limit int) (count, read int, empty bool) {
 	r := g.restore
-	for range limit {
+	for read < limit {
 		k := r.next()
 		if k == nil {
-			return count, true, false
+			return count, read, true
 		}
+		read++
 		skip := r.filter.Skips(k)
 		switch {
 		case k.Mark == groups.View:
@@ -517,12 +519,12 @@ func (n *Node) drain(g *Group, limit int) (count int, empty, left bool) {
 			}
 			if !n.hand(g, sender, k.Level, k.Kind, k.Payload, nil) {
 				r.head = k
-				return count, false, false
+				return count, read, false
 			}
 			count++
 		}
 	}
-	return count, false, true
+	return count, read, false
 }
 
 // upToDate ends the restore: from here on messages are delivered as they come.

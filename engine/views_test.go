@@ -681,13 +681,13 @@ func TestCoveredMessagesTakeTurns(t *testing.T) {
 		}
 		n.restores(g, r)
 		defer g.endRestore()
-		for still := 100; still > 0; still -= 10 {
-			if count, empty, left := n.drain(g, 10); count != 0 || empty || !left {
-				t.Fatalf("with %d left: %d delivered, all read: %v, more: %v", still, count, empty, left)
+		for left := 100; left > 0; left -= 10 {
+			if count, read, empty := n.drain(g, 10); count != 0 || read != 10 || empty {
+				t.Fatalf("with %d left: %d delivered, %d read, all: %v", left, count, read, empty)
 			}
 		}
-		if count, empty, left := n.drain(g, 10); count != 0 || !empty || left {
-			t.Errorf("in the end: %d delivered, all read: %v, more: %v", count, empty, left)
+		if count, read, empty := n.drain(g, 10); count != 0 || read != 0 || !empty {
+			t.Errorf("in the end: %d delivered, %d read, all: %v", count, read, empty)
 		}
 	})
 }
