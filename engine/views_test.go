@@ -550,27 +550,8 @@ func TestDonorIsLostBeforeTheRingKnows(t *testing.T) {
 		cluster := clusterOf(t)
 		a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
 		open(t, cluster, "c", nil) // so that two of three go on
-		ga, err := a.Join(patient(t), "ledger", &ledger{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k := range 200 {
-			if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-				t.Fatal(err)
-			}
-		}
 		joiner := &ledger{slow: 5 * time.Millisecond}
-		done := make(chan error, 1)
-		go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
-		eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
-		locked(b, func() { b.groups.local("ledger").restore.cancel() })
-		eventually(t, "the joiner waits", func() (waits bool) {
-			locked(b, func() {
-				r := b.groups.local("ledger").restore
-				waits = r != nil && r.waits
-			})
-			return waits
-		})
+		done := brokenJoin(t, a, b, joiner)
 		if dies {
 			die(a)
 		}
@@ -591,27 +572,7 @@ func TestSomebodyElseIsReadyMeanwhile(t *testing.T) {
 			cluster := clusterOf(t)
 			a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
 			c := open(t, cluster, "c", nil)
-			ga, err := a.Join(patient(t), "ledger", &ledger{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for k := range 200 {
-				if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			joiner := &ledger{slow: 5 * time.Millisecond}
-			done := make(chan error, 1)
-			go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
-			eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
-			locked(b, func() { b.groups.local("ledger").restore.cancel() })
-			eventually(t, "the joiner waits", func() (waits bool) {
-				locked(b, func() {
-					r := b.groups.local("ledger").restore
-					waits = r != nil && r.waits
-				})
-				return waits
-			})
+			done := brokenJoin(t, a, b, &ledger{slow: 5 * time.Millisecond})
 			if _, err := c.Join(patient(t), "ledger", &ledger{}); err != nil {
 				t.Fatal("c", err)
 			}
@@ -690,6 +651,33 @@ func TestCoveredMessagesTakeTurns(t *testing.T) {
 			t.Errorf("in the end: %d delivered, %d read, all: %v", count, read, empty)
 		}
 	})
+}
+
+// brokenJoin has b join a group of which only a has the state, breaks the connection on which
+// that comes, and returns when b waits for the ring; done is how the Join ends.
+func brokenJoin(t *testing.T, a, b *Node, joiner *ledger) (done chan error) {
+	t.Helper()
+	ga, err := a.Join(patient(t), "ledger", &ledger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done = make(chan error, 1)
+	go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
+	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })
+	locked(b, func() { b.groups.local("ledger").restore.cancel() })
+	eventually(t, "the joiner waits", func() (waits bool) {
+		locked(b, func() {
+			r := b.groups.local("ledger").restore
+			waits = r != nil && r.waits
+		})
+		return waits
+	})
+	return done
 }
 
 // locked does f while the loop does nothing.

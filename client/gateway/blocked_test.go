@@ -13,22 +13,7 @@ import (
 // TestBlockedForAWhile: no view of the group need tell that the ring goes on, and clients
 // are let in all the same.
 func TestBlockedForAWhile(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	node, err := engine.Open(ctx, engine.Config{Cluster: t.Name(), Name: "a", Interface: "lo", Expect: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer node.Close()
-	s, err := New(node, Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	g, err := s.Join(ctx, "orders", engine.HandlerFunc(func(*engine.Message) {}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ctx, node, s, g := alone(t)
 	(*handler)(g).View(engine.GroupView{Group: "orders", Num: 1, Members: []membership.Member{node.Self()}, Blocked: true})
 	if err := g.Send(ctx, engine.Total, nil); err != nil {
 		t.Fatal(err)
@@ -50,22 +35,7 @@ func TestBlockedForAWhile(t *testing.T) {
 // TestReadyIsSentAgain: a member that could not say that it takes clients, for want of a
 // quorum, says so when there is one.
 func TestReadyIsSentAgain(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	node, err := engine.Open(ctx, engine.Config{Cluster: t.Name(), Name: "a", Interface: "lo", Expect: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer node.Close()
-	s, err := New(node, Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	g, err := s.Join(ctx, "orders", engine.HandlerFunc(func(*engine.Message) {}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ctx, node, s, g := alone(t)
 	refused := func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -87,4 +57,26 @@ func TestReadyIsSentAgain(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// alone is the only member of a group with clients, until the test ends.
+func alone(t *testing.T) (context.Context, *engine.Node, *Server, *Group) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	node, err := engine.Open(ctx, engine.Config{Cluster: t.Name(), Name: "a", Interface: "lo", Expect: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = node.Close() })
+	s, err := New(node, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	g, err := s.Join(ctx, "orders", engine.HandlerFunc(func(*engine.Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, node, s, g
 }
