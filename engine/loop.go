@@ -48,11 +48,6 @@ func (n *Node) shut() {
 	if err := n.mesh.Close(); err != nil && n.failure == nil {
 		n.failure = fmt.Errorf("engine: closing connections: %w", err)
 	}
-	for _, g := range n.groups.own() {
-		if r := g.restore; r != nil && r.running {
-			r.cancel()
-		}
-	}
 	n.work.Wait()
 	for _, g := range n.groups.own() {
 		g.endRestore()
@@ -81,7 +76,7 @@ const (
 
 // load tells whether the loop is busy, by the bytes moved in the last window, and by the
 // trains: below some 200,000 messages a second each comes in a train of its own, and from
-// some 60,000 on waking for each takes longer than a nap.
+// some 60,000 on a loop naps rather than wake for each.
 type load struct {
 	since       int64
 	bytes, last int
@@ -168,7 +163,7 @@ func (n *Node) turns() error {
 }
 
 // deliverSome delivers up to limit messages as they come, and as many that have been kept.
-// It returns limit if there is more to do at once.
+// It returns limit at least if there is more to do at once.
 func (n *Node) deliverSome(now int64, limit int) int {
 	begun := n.now()
 	count := n.proc.Deliver(now, (*sink)(n), limit)

@@ -402,14 +402,8 @@ func (n *Node) askAgain(g *Group) {
 
 // unasked tells whether somebody has the group's state who has not been asked for it.
 func (n *Node) unasked(g *Group) bool {
-	t := n.roster.Table.Get(g.id)
-	if t == nil {
-		return false
-	}
-	return slices.ContainsFunc(n.view().Members, func(m membership.Member) bool {
-		rank := n.view().Rank(m.ID)
-		return rank != n.rank() && t.Ready>>rank&1 != 0 && !slices.Contains(g.restore.tried, m.ID)
-	})
+	t := n.roster.Table
+	return t.Donor(t.Get(g.id), n.rank(), g.restore.tried) >= 0
 }
 
 // stateFailed counts and records that r's state could not be had.

@@ -474,21 +474,27 @@ func TestSlowJoinerCatchesUp(t *testing.T) {
 	}
 }
 
+// fill has n begin the group "ledger", and gives it 200 entries of 4 KiB.
+func fill(t *testing.T, n *Node, h Handler) {
+	t.Helper()
+	g, err := n.Join(patient(t), "ledger", h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 200 {
+		if err := g.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestDonorDies: another takes over.
 func TestDonorDies(t *testing.T) {
 	cluster := clusterOf(t)
 	first, second, joiner := &ledger{}, &ledger{}, &ledger{slow: 2 * time.Millisecond}
 	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
 	c := open(t, cluster, "c", nil)
-	ga, err := a.Join(patient(t), "ledger", first)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k := range 200 {
-		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fill(t, a, first)
 	if _, err := b.Join(patient(t), "ledger", second); err != nil {
 		t.Fatal(err)
 	}
@@ -508,15 +514,7 @@ func TestAllDonorsDie(t *testing.T) {
 	joiner := &ledger{slow: 5 * time.Millisecond}
 	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
 	c := open(t, cluster, "c", nil) // so that two of three go on
-	ga, err := a.Join(patient(t), "ledger", &ledger{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k := range 200 {
-		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fill(t, a, &ledger{})
 	type joined struct {
 		g   *Group
 		err error
@@ -598,15 +596,7 @@ func TestSomebodyElseIsReadyMeanwhile(t *testing.T) {
 func TestFailedJoinIsNoSuccess(t *testing.T) {
 	cluster := clusterOf(t)
 	a, b := open(t, cluster, "a", nil), open(t, cluster, "b", nil)
-	ga, err := a.Join(patient(t), "ledger", &ledger{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k := range 200 {
-		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fill(t, a, &ledger{})
 	done := make(chan error, 1)
 	go func() {
 		_, err := b.Join(patient(t), "ledger", &ledger{slow: 5 * time.Millisecond})
@@ -657,15 +647,7 @@ func TestCoveredMessagesTakeTurns(t *testing.T) {
 // that comes, and returns when b waits for the ring; done is how the Join ends.
 func brokenJoin(t *testing.T, a, b *Node, joiner *ledger) (done chan error) {
 	t.Helper()
-	ga, err := a.Join(patient(t), "ledger", &ledger{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k := range 200 {
-		if err := ga.Send(patient(t), Total, fmt.Appendf(make([]byte, 4<<10), "%d", k)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fill(t, a, &ledger{})
 	done = make(chan error, 1)
 	go func() { _, err := b.Join(patient(t), "ledger", joiner); done <- err }()
 	eventually(t, "the transfer has begun", func() bool { return b.Stats().StateReceived > 0 })

@@ -149,11 +149,10 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	case Ready:
 		g.Ready |= bit & g.Stateful
 	case Restart:
-		others := g.Ready &^ bit
-		if others != 0 { // else it is from before the sender's own became the group's
+		if others := g.Ready &^ bit; others != 0 { // else it is from before the sender's own became the group's
 			g.Ready = others // it may have said Ready of a state that has been given up
 		}
-		e.Donor = donor(others &^ t.ranks(o.Tried))
+		e.Donor = t.Donor(g, sender, o.Tried)
 	}
 	return e
 }
@@ -175,6 +174,12 @@ func (t *Table[L]) join(g *Group[L], bit uint64, o Op) Effect[L] {
 	}
 	g.Stateful |= bit
 	return e
+}
+
+// Donor returns the rank in the ring of who would give g's state to the member with this rank:
+// the oldest other that is Ready and has not been tried, by its ID; -1 if there is none.
+func (t *Table[L]) Donor(g *Group[L], to int, tried []uint64) int {
+	return donor(g.Ready &^ (1 << to) &^ t.ranks(tried))
 }
 
 // donor returns the oldest of ranks; -1 if there are none.

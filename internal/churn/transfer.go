@@ -183,11 +183,8 @@ func (p *node) askAgain(g *local) {
 
 // unasked tells whether somebody has the state who has not been asked for it.
 func (p *node) unasked(g *local) bool {
-	t := p.roster.Table.Get(g.id)
-	return t != nil && slices.ContainsFunc(p.in.Members, func(m membership.Member) bool {
-		rank := p.in.Rank(m.ID)
-		return rank != p.rank() && t.Ready>>rank&1 != 0 && !slices.Contains(g.restore.tried, m.ID)
-	})
+	t := p.roster.Table
+	return t.Donor(t.Get(g.id), p.rank(), g.restore.tried) >= 0
 }
 
 // show begins with the view that the state belongs to.
