@@ -26,7 +26,7 @@ const (
 // openJetStream joins a cluster of a server in each process, which keep a stream
 // together, in memory.
 func openJetStream(ctx context.Context, o member.Open, sink member.Sink) (_ *natsMedium, err error) {
-	m := newNATS(o, sink, window{messages: 1024, bytes: 4 << 20})
+	m := newNATS(sink, window{messages: 1024, bytes: 4 << 20})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ type natsMedium struct {
 	fail chan error    // the first failure
 }
 
-func newNATS(o member.Open, sink member.Sink, w window) *natsMedium {
+func newNATS(sink member.Sink, w window) *natsMedium {
 	return &natsMedium{
 		sink: sink, window: w, prefix: "bench.", stop: func() {},
 		room: make(chan struct{}, 1), fail: make(chan error, 1),
@@ -63,7 +64,7 @@ func newNATS(o member.Open, sink member.Sink, w window) *natsMedium {
 
 // openNATS joins NATS core: one broker, in the process of member 0.
 func openNATS(ctx context.Context, o member.Open, sink member.Sink) (_ *natsMedium, err error) {
-	m := newNATS(o, sink, window{messages: 16384, bytes: 8 << 20})
+	m := newNATS(sink, window{messages: 16384, bytes: 8 << 20})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -133,6 +134,9 @@ func (m *natsMedium) serve(options *server.Options) (err error) {
 func (m *natsMedium) connect(ctx context.Context, address string) (err error) {
 	for {
 		m.conn, err = nats.Connect("nats://"+address, nats.WriteBufferSize(natsBuffer), nats.NoReconnect(),
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+				m.failed(fmt.Errorf("nats: the connection to %s ended: %w", address, cmp.Or(err, nats.ErrConnectionClosed)))
+			}),
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { m.failed(err) }))
 		if err == nil {
 			return nil
@@ -153,13 +157,13 @@ func (m *natsMedium) failed(err error) {
 	}
 }
 
-// deliver hands up a message. The last part of its subject is its sender's rank.
+// deliver hands up a message. The last part of its subject is its sender's rank. An own
+// one is counted first: with the last of a row the sink lets the next row begin.
 func (m *natsMedium) deliver(msg *nats.Msg) {
 	from, err := strconv.Atoi(msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:])
 	if err != nil {
 		from = -1 // the check will say so
 	}
-	m.sink(from, msg.Data)
 	if from == int(m.self.Load()) {
 		m.got.Add(1)
 		select {
@@ -167,6 +171,7 @@ func (m *natsMedium) deliver(msg *nats.Msg) {
 		default:
 		}
 	}
+	m.sink(from, msg.Data)
 }
 
 // Begin notes the rank and size of the row. Nothing is in flight.

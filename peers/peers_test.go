@@ -15,6 +15,8 @@ import (
 	"cohort/internal/bench/fleet"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
+
+	"github.com/nats-io/nats.go"
 )
 
 // served is a member in this process, asked over pipes.
@@ -102,6 +104,22 @@ func TestEachKeepsItsPromise(t *testing.T) {
 				t.Errorf("%d rows, idle %+v", len(res.Rows), res.Idle)
 			}
 		})
+	}
+}
+
+// TestRowsFollowOneAnother: the next row may begin while the last message of a row is
+// still in the hands of the sink, and its window is empty then.
+func TestRowsFollowOneAnother(t *testing.T) {
+	var m *natsMedium
+	row := member.Row{Self: 1, Size: 1 << 20}
+	m = newNATS(func(int, []byte) { _ = m.Begin(row) }, window{messages: 1, bytes: 1})
+	_ = m.Begin(row)
+	m.sent = 1
+	m.deliver(&nats.Msg{Subject: m.subject})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := m.wait(ctx); err != nil {
+		t.Errorf("nothing is in flight, and a message waits: %v", err)
 	}
 }
 
