@@ -31,7 +31,7 @@ type Window struct {
 
 // MaxPackets bounds a sender's packets in flight, whatever their size: what the
 // receivers' stream memory is laid out for.
-const MaxPackets = 2048
+const MaxPackets = 4096
 
 // NewWindow returns the window of one of n members whose smallest receive buffer
 // has budget bytes of kernel memory. A fifth is left for rows, repairs and what
