@@ -37,6 +37,38 @@ func TestCloseDrains(t *testing.T) {
 	}
 }
 
+// TestCloseDeliversWhatWasTaken: a message whose Send succeeds is delivered, also if the
+// node is closed while it is being copied into the ring.
+func TestCloseDeliversWhatWasTaken(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(32)) // so that threads stand still in the middle of a copy
+	for range 20 {
+		n := openRing(t, 1, nil)[0]
+		var got, sent atomic.Int64
+		g := joinAll(t, []*Node{n}, "taken", func(int) Handler { return HandlerFunc(func(*Message) { got.Add(1) }) })[0]
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				for payload := make([]byte, 100_000); ; sent.Add(1) {
+					if err := g.Send(context.Background(), FIFO, payload); err != nil {
+						if !errors.Is(err, ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		eventually(t, "messages are sent", func() bool { return sent.Load() > 500 })
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if got.Load() != sent.Load() {
+			t.Fatalf("%d messages were sent, and %d delivered", sent.Load(), got.Load())
+		}
+	}
+}
+
 // TestCloseWhileSendersWait: they get ErrClosed, whatever they wait for.
 func TestCloseWhileSendersWait(t *testing.T) {
 	nodes := byAge(openRing(t, 2, func(_ int, c *Config) { c.SubmitRing = 1 << 16 }))

@@ -250,7 +250,8 @@ func (n *Node) sleep(timeout int64) error {
 }
 
 // ended tells whether a node that is being closed need wait no longer. Once all that
-// was sent is on its way it asks for a view without itself, and waits for that.
+// was sent is on its way, what is still being copied into the ring included, it asks for
+// a view without itself, and waits for that.
 func (n *Node) ended(now int64) bool {
 	if n.closeBy == membership.Never {
 		n.closeBy = now + int64(closeDrain)
@@ -258,7 +259,7 @@ func (n *Node) ended(now int64) bool {
 	switch {
 	case !n.proc.In() || n.proc.Blocked() || now >= n.closeBy:
 		return true
-	case !n.leaving && n.submits.Empty() && n.backlog.empty() && !n.sending.active:
+	case !n.leaving && n.submits.Pending() == 0 && n.backlog.empty() && !n.sending.active:
 		n.leaving = true
 		n.proc.Leave(now)
 	}
