@@ -18,6 +18,7 @@ import (
 
 	"cohort/client/gateway"
 	"cohort/engine"
+	"cohort/internal/freeport"
 
 	"go.uber.org/goleak"
 )
@@ -164,16 +165,11 @@ func (p *place) open(expect int) {
 
 // listen takes clients, at the same address as before.
 func (p *place) listen() {
-	addr := p.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", p.addr)
 	if err != nil {
 		p.t.Error(err)
 		return
 	}
-	p.addr = l.Addr().String()
 	if p.tls != nil {
 		l = tls.NewListener(l, p.tls)
 	}
@@ -211,9 +207,13 @@ func openPlaces(t testing.TB, n int, change ...func(p *place)) []*place {
 	t.Helper()
 	cluster := fmt.Sprintf("%s-%x", t.Name(), rand.Uint64())
 	places := make([]*place, n)
+	list, err := freeport.Addresses(n) // they are opened again
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	for i := range places {
-		places[i] = &place{t: t, cluster: cluster, name: fmt.Sprint("member", i)}
+		places[i] = &place{t: t, cluster: cluster, name: fmt.Sprint("member", i), addr: list[i]}
 		for _, f := range change {
 			f(places[i])
 		}

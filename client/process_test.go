@@ -20,6 +20,7 @@ import (
 
 	"cohort/client/gateway"
 	"cohort/engine"
+	"cohort/internal/freeport"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -114,7 +115,7 @@ func serveMember(cluster, name, addr string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
+	fmt.Println("serving")
 	return gate.Serve(l)
 }
 
@@ -130,12 +131,8 @@ type process struct {
 
 // start returns when the member serves clients.
 func (p *process) start() {
-	addr := p.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", memberEnv, p.cluster, p.name, addr))
+	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", memberEnv, p.cluster, p.name, p.addr))
 	p.cmd.Stderr = p.t.Output()
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -148,8 +145,7 @@ func (p *process) start() {
 		p.t.Error(err)
 		return
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if p.addr = strings.TrimSpace(line); err != nil {
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		p.t.Errorf("%s does not serve: %v", p.name, err)
 	}
 }
@@ -167,9 +163,13 @@ func TestKilledMembers(t *testing.T) {
 	}
 	cluster := fmt.Sprintf("killed-%x", rand.Uint64())
 	members := make([]*process, 3)
+	list, err := freeport.Addresses(len(members)) // they are opened again
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	for i := range members {
-		members[i] = &process{t: t, cluster: cluster, name: fmt.Sprint("member", i)}
+		members[i] = &process{t: t, cluster: cluster, name: fmt.Sprint("member", i), addr: list[i]}
 		wg.Go(members[i].start)
 	}
 	wg.Wait()
@@ -183,7 +183,6 @@ func TestKilledMembers(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	list := []string{members[0].addr, members[1].addr, members[2].addr}
 	var senders []*sender
 	for i, l := range levels {
 		s := &sender{name: l.String(), level: func(int) engine.Level { return l }}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"cohort/batch"
+	"cohort/internal/freeport"
 	"cohort/internal/transcript"
 	"cohort/membership"
 	"cohort/wire"
@@ -31,25 +32,21 @@ type nameServer struct {
 // startNames has this process ask a name server of its own.
 func startNames(t *testing.T, addrs ...netip.Addr) *nameServer {
 	s := &nameServer{t: t, addrs: addrs}
-	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp4", tcp.Addr().String())
+	port, err := freeport.Reserve(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { s.serveUDP(udp) })
-	wg.Go(func() { s.serveTCP(tcp) })
-	before := net.DefaultResolver
+	wg.Go(func() { s.serveUDP(port.UDP) })
+	wg.Go(func() { s.serveTCP(port.TCP) })
+	before, where := net.DefaultResolver, port.TCP.Addr().String()
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, network, tcp.Addr().String())
+		return d.DialContext(ctx, network, where)
 	}}
 	t.Cleanup(func() {
 		net.DefaultResolver = before
-		_, _ = tcp.Close(), udp.Close()
+		_ = port.Release()
 		wg.Wait()
 	})
 	return s

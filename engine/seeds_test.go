@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cohort/internal/freeport"
 	"cohort/membership"
 	"cohort/wire"
 )
@@ -76,11 +77,15 @@ func TestCallersAreAnswered(t *testing.T) {
 
 // TestPortIsKept: seeds need one that is known beforehand.
 func TestPortIsKept(t *testing.T) {
-	o := newOutsider(t)
-	port := int(o.addr.Port())
-	_ = o.conn.Close()
-	n := open(t, clusterOf(t), "fixed", func(c *Config) { c.Port = port })
-	if n.conn.Addr().Port() != uint16(port) || n.mesh.Addr().Port() != uint16(port) {
-		t.Errorf("ports %d and %d, want %d for both planes", n.conn.Addr().Port(), n.mesh.Addr().Port(), port)
+	p, err := freeport.Reserve(netip.MustParseAddr("127.0.0.1"))
+	if err == nil {
+		err = p.Release()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := open(t, clusterOf(t), "fixed", func(c *Config) { c.Port = p.Number })
+	if n.conn.Addr().Port() != uint16(p.Number) || n.mesh.Addr().Port() != uint16(p.Number) {
+		t.Errorf("ports %d and %d, want %d for both planes", n.conn.Addr().Port(), n.mesh.Addr().Port(), p.Number)
 	}
 }

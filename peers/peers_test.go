@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"cohort/internal/bench/fleet"
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/run"
+	"cohort/internal/freeport"
 
 	"github.com/nats-io/nats.go"
 )
@@ -63,15 +63,11 @@ func serve() *served {
 }
 
 // addresses returns free ones of this machine.
-func addresses(t *testing.T, n int) (list []string) {
+func addresses(t *testing.T, n int) []string {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		list = append(list, l.Addr().String())
+	list, err := freeport.Addresses(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return list
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
 	"cohort/internal/bench/run"
+	"cohort/internal/freeport"
 	"cohort/tuning"
 )
 
@@ -38,7 +38,6 @@ type peersCmd struct {
 const (
 	peerMembers  = 3
 	maxPeerSize  = 1 << 20
-	peerAddress  = "127.0.0.1:0"
 	addressesOf1 = 2 // TCP addresses that a member of a peer needs
 )
 
@@ -177,7 +176,7 @@ func (c *peersCmd) systems(program string) (all underTest, err error) {
 			continue
 		}
 		s := system{levels: []string{l}, command: []string{program}}
-		if s.addresses, err = freeAddresses(addressesOf1 * peerMembers); err != nil {
+		if s.addresses, err = freeport.Addresses(addressesOf1 * peerMembers); err != nil {
 			return nil, err
 		}
 		all = append(all, s)
@@ -206,17 +205,4 @@ func (u underTest) start(stderr io.Writer) (joints []fleet.Caller, err error) {
 		joints = append(joints, fleet.NewJoint(parts))
 	}
 	return joints, nil
-}
-
-// freeAddresses returns TCP addresses of this machine that nobody used just now.
-func freeAddresses(n int) (list []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", peerAddress)
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // only then: each is another
-		list = append(list, l.Addr().String())
-	}
-	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cohort/internal/bench/member"
+	"cohort/internal/freeport"
 	"cohort/membership"
 )
 
@@ -49,8 +50,8 @@ func (w *work) do(j job) {
 func (w *work) run(ctx context.Context, s *server) {
 	answers, end := member.New(s.open)
 	defer end()
-	free, err := reserve(s.addr)
-	defer func() { _ = free.release() }() // nothing was sent there
+	free, err := freeport.Reserve(s.addr)
+	defer func() { _ = free.Release() }() // nothing was sent there
 	for {
 		var j job
 		select {
@@ -62,10 +63,10 @@ func (w *work) run(ctx context.Context, s *server) {
 		case j.request == nil && err != nil:
 			_ = j.reply(encode(answer{Error: err.Error()}))
 		case j.request == nil:
-			_ = j.reply(encode(answer{Claimed: &claimed{Key: s.key, Host: s.host, Port: free.number}}))
+			_ = j.reply(encode(answer{Claimed: &claimed{Key: s.key, Host: s.host, Port: free.Number}}))
 		default:
 			if j.request.Op == member.OpOpen {
-				_ = free.release()
+				_ = free.Release()
 			}
 			r := answers(ctx, *j.request)
 			_ = j.reply(encode(answer{Reply: &r}))
