@@ -92,9 +92,17 @@ func (h *history) leave(id uint64) {
 	if h.senders[id] == nil {
 		return
 	}
+	h.back(id)
 	if h.gone = append(h.gone, id); len(h.gone) > maxSenders {
 		delete(h.senders, h.gone[0])
 		h.gone, h.last = h.gone[1:], nil
+	}
+}
+
+// back notes that a sender is in the group, whether or not it has been before.
+func (h *history) back(id uint64) {
+	if i := slices.Index(h.gone, id); i >= 0 {
+		h.gone = slices.Delete(h.gone, i, i+1)
 	}
 }
 

@@ -66,6 +66,9 @@ func (t *table) view(v engine.GroupView) {
 	for _, d := range v.Left {
 		t.h.leave(d.ID)
 	}
+	for _, rank := range v.Joined {
+		t.h.back(v.Members[rank].ID)
+	}
 }
 
 func (t *table) gap() {

@@ -70,6 +70,33 @@ func TestSendersAreForgotten(t *testing.T) {
 	}
 }
 
+// TestSendersThatComeBackAreKept: a member of the group is not forgotten because it has
+// left it before, however often, and however many others leave after it is back.
+func TestSendersThatComeBackAreKept(t *testing.T) {
+	tab := &table{h: newHistory(limits{})}
+	back := membership.Member{ID: 7}
+	tab.h.count(7)
+	for range 3 {
+		tab.view(engine.GroupView{Left: []engine.Departed{{Member: back}}})
+		tab.view(engine.GroupView{Members: []membership.Member{{ID: 1}, back}, Joined: []int{1}})
+	}
+	for id := range uint64(2 * maxSenders) {
+		tab.h.count(100 + id)
+		tab.view(engine.GroupView{Left: []engine.Departed{{Member: membership.Member{ID: 100 + id}}}})
+	}
+	if num, _ := tab.h.count(7); num != 2 {
+		t.Errorf("its second message has the number %d", num)
+	}
+	tab.view(engine.GroupView{Left: []engine.Departed{{Member: back}}})
+	tab.view(engine.GroupView{Left: []engine.Departed{{Member: back}}})
+	if n := len(tab.h.gone); n != maxSenders {
+		t.Errorf("%d have gone, want %d", n, maxSenders)
+	}
+	if tab.h.senders[7] == nil {
+		t.Error("who left last is forgotten")
+	}
+}
+
 // TestTopicsAreForgotten: names alone take no memory without bound.
 func TestTopicsAreForgotten(t *testing.T) {
 	h := newHistory(limits{})
