@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -29,6 +31,26 @@ func TestBlockedForAWhile(t *testing.T) {
 		if o.Do == session.Submit {
 			g.submit(o)
 		}
+	}
+}
+
+// TestListenersThatEndAreLetGo: a program may serve one listener after the other.
+func TestListenersThatEndAreLetGo(t *testing.T) {
+	_, _, s, _ := alone(t)
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve of a closed listener: %v", err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.listeners); n > 0 {
+		t.Errorf("%d listeners are kept that have ended", n)
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	Unavailable                 // this member cannot send to the group now
 	NoGroup                     // this member does not serve that group
 	Broken                      // it does not keep to the protocol
-	Slow                        // it does not take what it is sent
+	_                           // retired
 	TooFew                      // of a question: the others have failed or left
 	codes
 )
@@ -24,12 +24,12 @@ const (
 var codeNames = [codes]string{
 	0: "done", Forgotten: "the client is not known any more", Full: "too many clients", Superseded: "replaced by a newer connection",
 	Unavailable: "the member cannot send now", NoGroup: "the group is not served here", Broken: "not the protocol",
-	Slow: "the client takes nothing", TooFew: "too few members are left to answer",
+	TooFew: "too few members are left to answer",
 }
 
 // String says it in words.
 func (c Code) String() string {
-	if c < codes {
+	if c < codes && codeNames[c] != "" {
 		return codeNames[c]
 	}
 	return fmt.Sprintf("code %d", uint8(c))
