@@ -19,7 +19,10 @@ type JSON[T any] struct{}
 func (JSON[T]) Marshal(v T) ([]byte, error) { return json.Marshal(v) }
 
 // Unmarshal implements Codec.
-func (JSON[T]) Unmarshal(b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) }
+func (JSON[T]) Unmarshal(b []byte) (v T, err error) {
+	err = json.Unmarshal(b, &v) // apart: the language does not say whether a call or v comes first in a return
+	return v, err
+}
 
 // Gob is encoding/gob: for values that JSON does not take. It is no codec for keys, since
 // it may encode equal ones differently.
@@ -34,5 +37,6 @@ func (Gob[T]) Marshal(v T) ([]byte, error) {
 
 // Unmarshal implements Codec.
 func (Gob[T]) Unmarshal(b []byte) (v T, err error) {
-	return v, gob.NewDecoder(bytes.NewReader(b)).Decode(&v)
+	err = gob.NewDecoder(bytes.NewReader(b)).Decode(&v)
+	return v, err
 }

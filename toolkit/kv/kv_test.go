@@ -73,16 +73,11 @@ func TestChanges(t *testing.T) {
 // TestWatchersMissNothing: what a watcher is told is the map at any time, though its
 // member is expelled and comes back meanwhile.
 func TestWatchersMissNothing(t *testing.T) {
-	const timeout = 250 * time.Millisecond
-	nodes := testring.Open(t, 3, timeout)
+	nodes := testring.Open(t, 3, 250*time.Millisecond)
 	list := joinAll(t, nodes)
 	w := list[2].Watch()
 	defer w.Close()
 	must(w.Next(testring.Patient(t)))(t) // all of it: nothing
-	g, err := nodes[2].Join(testring.Patient(t), "still", engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var work sync.WaitGroup
 	for i, m := range list[:2] {
 		work.Go(func() {
@@ -90,15 +85,14 @@ func TestWatchersMissNothing(t *testing.T) {
 				if _, err := m.Put(testring.Patient(t), fmt.Sprint(rand.IntN(20)), k); err != nil {
 					t.Errorf("member %d: %v", i, err)
 				}
-				if k == 100 && i == 0 {
-					if err := g.Send(testring.Patient(t), engine.FIFO, nil); err != nil {
-						t.Error(err)
-					}
-				}
 				time.Sleep(time.Millisecond)
 			}
 		})
 	}
+	testring.Eventually(t, "some are put", func() bool { return list[2].Len() > 10 })
+	resume := testring.Stall(t, nodes[2])
+	testring.Eventually(t, "it is expelled", func() bool { return len(nodes[0].View().Members) == 2 })
+	resume()
 	work.Wait()
 	must(list[0].Put(testring.Patient(t), "end", 1))(t)
 	known, last, alls := map[string]int{}, uint64(0), 0 // alls since the beginning

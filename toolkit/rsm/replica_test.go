@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"cohort/engine"
 	"cohort/internal/testring"
 	"cohort/iomulticast"
+	"cohort/membership"
 )
 
 // open opens a node of a cluster on lo.
@@ -125,16 +127,14 @@ func TestLinearizableUnderFaults(t *testing.T) {
 		c.add(i, r)
 	}
 	expelled := 0
-	for i, n := range nodes[1:] { // they stand still, one after the other
-		g, err := n.Join(testring.Patient(t), fmt.Sprint("still", i), engine.HandlerFunc(func(*engine.Message) { time.Sleep(2 * timeout) }))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, n := range nodes[1:] { // they stand still, one after the other
 		was := self(n)
-		if err := g.Send(testring.Patient(t), engine.FIFO, nil); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(4 * timeout)
+		resume := testring.Stall(t, n)
+		testring.Eventually(t, "it is expelled", func() bool {
+			return !slices.ContainsFunc(nodes[0].View().Members, func(m membership.Member) bool { return m.ID == was })
+		})
+		resume()
+		time.Sleep(2 * timeout)
 		if self(n) != was {
 			expelled++
 		}
