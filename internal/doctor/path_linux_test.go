@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -16,7 +17,8 @@ import (
 	"cohort/tuning"
 )
 
-var group = netip.MustParseAddrPort("239.255.77.98:7499")
+// group is this process's own: what another one's tests send would be counted.
+var group = netip.AddrPortFrom(netip.MustParseAddr("239.255.77.98"), uint16(20000+rand.N(9000)))
 
 func newLab(t *testing.T) *netlab.Lab {
 	t.Helper()
@@ -210,10 +212,10 @@ func TestProbeOfNobody(t *testing.T) {
 func TestListenOnHostileWords(t *testing.T) {
 	for line, want := range map[string]string{
 		"GET / HTTP/1.1": "speaks otherwise",
-		`{"hello":{"version":1,"group":"239.255.77.98:7499","socket":"192.0.2.9:5"}}`: "want its own address",
+		`{"hello":{"version":1,"group":"` + group.String() + `","socket":"192.0.2.9:5"}}`: "want its own address",
 		`{"hello":{"version":7}}`: "want version 1",
-		`{"hello":{"version":1,"group":"239.255.77.98:7499","socket":"127.0.0.1:5"}}` + "\n" + `{"trial":{"id":1,"size":70000,"packets":1,"train":1}}`:        "want 17 to",
-		`{"hello":{"version":1,"group":"239.255.77.98:7499","socket":"127.0.0.1:5"}}` + "\n" + `{"trial":{"id":1,"size":100,"packets":2000000000,"train":1}}`: "want 17 to",
+		`{"hello":{"version":1,"group":"` + group.String() + `","socket":"127.0.0.1:5"}}` + "\n" + `{"trial":{"id":1,"size":70000,"packets":1,"train":1}}`:        "want 17 to",
+		`{"hello":{"version":1,"group":"` + group.String() + `","socket":"127.0.0.1:5"}}` + "\n" + `{"trial":{"id":1,"size":100,"packets":2000000000,"train":1}}`: "want 17 to",
 		strings.Repeat("x", 2*maxLine): "token too long",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
