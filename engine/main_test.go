@@ -52,7 +52,9 @@ func allJoined(t testing.TB, groups []*Group) {
 	})
 }
 
-// blocker is a handler that stands still from stop to resume.
+// blocker is a handler that stands still until resume. A failed test must not hang in a
+// node's Close: if the blocker is made before nodes are opened, they are closed before it
+// resumes by itself, and the test has to defer resume.
 type blocker struct {
 	gate chan struct{}
 	held atomic.Int64 // handlers that stand still, or did
@@ -60,7 +62,7 @@ type blocker struct {
 
 func newBlocker(t testing.TB) *blocker {
 	b := &blocker{gate: make(chan struct{})}
-	t.Cleanup(b.resume) // a failed test must not hang in Close
+	t.Cleanup(b.resume)
 	return b
 }
 

@@ -105,6 +105,7 @@ func TestLossOfQuorumIsRecorded(t *testing.T) {
 func TestStallIsRecorded(t *testing.T) {
 	cluster, folder, book := clusterOf(t), t.TempDir(), &logbook{}
 	b := newBlocker(t)
+	defer b.resume()
 	var nodes []*Node
 	for i := range 3 {
 		nodes = append(nodes, open(t, cluster, fmt.Sprint("node", i), func(c *Config) {
@@ -319,6 +320,7 @@ func TestStatesAreCounted(t *testing.T) {
 // TestProfilesTellRoles: every goroutine of a node can be told in a profile.
 func TestProfilesTellRoles(t *testing.T) {
 	b := newBlocker(t)
+	defer b.resume()
 	nodes := openRing(t, 2, nil)
 	groups := joinAll(t, nodes, "labelled", func(int) Handler { return Queued(HandlerFunc(func(*Message) { b.wait() }), 0) })
 	if err := groups[0].Send(patient(t), FIFO, nil); err != nil {

@@ -203,6 +203,7 @@ func TestLargeMessageWithdrawnInTheQueue(t *testing.T) {
 func TestLargeMessageWithdrawnFromBusyLoop(t *testing.T) {
 	var got digests
 	b := newBlocker(t)
+	defer b.resume()
 	g := joinAll(t, openRing(t, 1, nil), "stuck", func(int) Handler {
 		return HandlerFunc(func(m *Message) { b.wait(); got.Deliver(m) })
 	})[0]
