@@ -57,10 +57,10 @@ func (a Answer) send(question uint64, payload []byte) error {
 	if g == nil {
 		return fmt.Errorf("engine: %w: a reply to a message that was not asked", ErrConfig)
 	}
-	if g.left() {
-		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
+	if g.parting.Set() {
+		return g.notIn()
 	}
-	return g.node.send(context.Background(), true, pack(g.slot, FIFO, kindReply), a.append(question, payload))
+	return g.post(context.Background(), true, FIFO, kindReply, a.append(question, payload))
 }
 
 // append returns the reply as it is sent.
@@ -123,7 +123,7 @@ func (n *Node) decline(g *Group, k *groups.Record) {
 		return
 	}
 	a := Answer{group: g, to: k.Sender, question: binary.LittleEndian.Uint64(k.Payload)}
-	if err := n.backlog.add(pack(g.slot, FIFO, kindReply), a.append(a.question|declined, nil), n.submits.End()); err != nil {
+	if _, err := n.backlog.add(pack(g.slot, FIFO, kindReply), a.append(a.question|declined, nil), n.submits.End()); err != nil {
 		n.cfg.Logger.Error("a question could not be declined", "group", g.name, "error", err)
 	}
 }

@@ -147,6 +147,7 @@ func (n *Node) leaves(t *groups.Group[*Group], sender int, own bool) {
 // isGone ends the membership.
 func (n *Node) isGone(g *Group, why error) {
 	g.cutShort()
+	g.parting.SetAll()
 	g.id, g.failed = 0, why
 	n.groups.disown(g)
 	if n.groups.at(g.slot) == g {

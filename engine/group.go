@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"cohort/groups"
 	"cohort/membership"
+	"cohort/ring"
 )
 
 // Handler takes what a group delivers. It is called on the node's loop, by one
@@ -80,11 +82,12 @@ type Group struct {
 	mute    bool        // the handler gets nothing more: see why
 	counter uint8       // of messages handed over: see groupCounts
 	slot    uint32      // this node's own number of it
-	out     atomic.Bool // gone is closed
 	away    atomic.Bool // expelled, and not back yet
+	parting ring.Mark   // of this node's leave in the submit ring: what comes after it is not sent
 
 	name     string
-	state    Stateful // the handler, if it is stateful
+	out      atomic.Bool // gone is closed
+	state    Stateful    // the handler, if it is stateful
 	joined   chan struct{}
 	gone     chan struct{}
 	failed   error // why it is gone though nobody left it; read after gone
@@ -202,8 +205,8 @@ func (g *Group) submit(ctx context.Context, wait bool, l Level, kind uint8, payl
 	if !l.Valid() {
 		return fmt.Errorf("engine: %w: %v", ErrLevel, l)
 	}
-	if g.left() {
-		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
+	if g.parting.Set() {
+		return g.notIn()
 	}
 	if g.away.Load() {
 		if err := g.node.refusal(); err != nil {
@@ -211,5 +214,15 @@ func (g *Group) submit(ctx context.Context, wait bool, l Level, kind uint8, payl
 		}
 		return errOutside
 	}
-	return g.node.send(ctx, wait, pack(g.slot, l, kind), payload)
+	return g.post(ctx, wait, l, kind, payload)
 }
+
+func (g *Group) post(ctx context.Context, wait bool, l Level, kind uint8, payload []byte) error {
+	pos, err := g.node.send(ctx, wait, pack(g.slot, l, kind), payload)
+	if g.parting.Before(pos) && (err == nil || errors.Is(err, ErrExpelled)) { // a Leave has come in between
+		return g.notIn()
+	}
+	return err
+}
+
+func (g *Group) notIn() error { return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name) }

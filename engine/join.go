@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cohort/groups"
+	"cohort/ring"
 )
 
 // Join makes this node a member of the named group, 1 to MaxGroupName bytes, and
@@ -41,7 +42,7 @@ func (n *Node) JoinAll(ctx context.Context, names []string, handler func(name st
 			list = append(list, g)
 		}
 		for _, g := range list {
-			if err := n.sendOp(ctx, n.joinOp(g)); err != nil {
+			if err := n.sendOp(ctx, n.joinOp(g), nil); err != nil {
 				return fmt.Errorf("joining %q: %w", g.name, err)
 			}
 			sent++
@@ -96,8 +97,17 @@ func (n *Node) joinOp(g *Group) groups.Op {
 	return groups.Op{Kind: groups.Join, Name: g.name, Stateful: g.state != nil, Serial: newID()}
 }
 
-func (n *Node) sendOp(ctx context.Context, o groups.Op) error {
-	return n.send(ctx, true, controlMeta, o.Append(nil))
+// sendOp sends an operation on groups; mark may be nil.
+func (n *Node) sendOp(ctx context.Context, o groups.Op, mark *ring.Mark) error {
+	b := o.Append(nil)
+	err := n.sendable(b)
+	if err == nil {
+		_, err = n.push(ctx, true, controlMeta, b, mark)
+	}
+	if err == nil {
+		n.nudge()
+	}
+	return err
 }
 
 // awaitJoin waits until g is joined, or cannot be.
@@ -197,7 +207,9 @@ func (n *Node) abandon(g *Group) {
 
 // Leave ends the membership and returns once no more messages will be delivered;
 // within a queued handler, once no more will be queued. What this node has sent to
-// the group is delivered before.
+// the group is delivered before; from some moment during the call on Send returns
+// ErrNotMember. If ctx ends, the node leaves all the same, unless the error says that it
+// was waiting for room; Leave may be called again, to wait for it.
 func (g *Group) Leave(ctx context.Context) error { return g.node.LeaveAll(ctx, []*Group{g}) }
 
 // LeaveAll is Leave for many groups of this node at once, as JoinAll is Join. It returns
@@ -232,10 +244,16 @@ func (g *Group) beginLeave(ctx context.Context, n *Node) error {
 	if g.node != n {
 		return fmt.Errorf("engine: %w: %q is another node's group", ErrConfig, g.name)
 	}
-	if g.left() || !g.leaving.CompareAndSwap(false, true) {
-		return fmt.Errorf("engine: %w: %q", ErrNotMember, g.name)
+	switch {
+	case g.left():
+		return g.notIn()
+	case g.leaving.CompareAndSwap(false, true):
+	case g.parting.Set(): // an earlier call has stopped waiting, or still does
+		return nil
+	default:
+		return g.notIn()
 	}
-	err := n.sendOp(ctx, groups.Op{Kind: groups.Leave, Name: g.name})
+	err := n.sendOp(ctx, groups.Op{Kind: groups.Leave, Name: g.name}, &g.parting)
 	if err != nil {
 		g.leaving.Store(false)
 	}

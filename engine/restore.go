@@ -448,7 +448,7 @@ func (n *Node) bound(g *Group) bool {
 // comes while the ring cannot go on waits until it can: the others would else never
 // know of it.
 func (n *Node) operate(g *Group, o groups.Op) {
-	if err := n.backlog.add(controlMeta, o.Append(nil), n.submits.End()); err != nil {
+	if _, err := n.backlog.add(controlMeta, o.Append(nil), n.submits.End()); err != nil {
 		n.cfg.Logger.Error("an operation of a group could not be sent", "group", g.name, "operation", string(o.Kind), "error", err)
 	}
 }

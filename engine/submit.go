@@ -42,58 +42,68 @@ func unpack(meta uint64, size int) core.Message {
 	}
 }
 
-// send takes a message from the program. With wait it waits for room until ctx
-// ends; on the loop's own goroutine, inside a handler, nobody could make room
-// meanwhile, so there it never waits.
-func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte) error {
+// send takes a message from the program, and tells its place in the submit ring. With
+// wait it waits for room until ctx ends; on the loop's own goroutine, inside a handler,
+// nobody could make room meanwhile, so there it never waits.
+func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte) (pos uint64, err error) {
+	if err := n.sendable(payload); err != nil {
+		return 0, err
+	}
+	small := len(payload) <= n.submits.MaxRecord()
+	if small && !n.backlog.inUse() {
+		if pos, ok := n.submits.TryPushAt(meta, payload); ok {
+			n.nudge()
+			return pos, nil
+		}
+	}
+	switch {
+	case n.closing.Load():
+		return 0, errClosed
+	case n.onLoop():
+		return n.backlog.add(meta, payload, n.submits.End())
+	case !small:
+		return n.sendLarge(ctx, wait, meta, payload)
+	}
+	if pos, err = n.push(ctx, wait, meta, payload, nil); err == nil {
+		n.nudge()
+	}
+	return pos, err
+}
+
+// sendable tells why the node takes no such message now, if it does not.
+func (n *Node) sendable(payload []byte) error {
 	if len(payload) > MaxMessage {
 		return fmt.Errorf("engine: %w: %d bytes, want at most %d", ErrTooLarge, len(payload), MaxMessage)
 	}
-	if err := n.refusal(); err != nil {
-		if n.closing.Load() {
-			err = errClosed
-		}
-		return err
+	err := n.refusal()
+	if err != nil && n.closing.Load() {
+		err = errClosed
 	}
-	small := len(payload) <= n.submits.MaxRecord()
-	if small && !n.backlog.inUse() && n.submits.TryPush(meta, payload) {
-		n.nudge()
-		return nil
-	}
-	if n.closing.Load() {
-		return errClosed
-	}
-	if n.onLoop() {
-		return n.backlog.add(meta, payload, n.submits.End())
-	}
-	if !small {
-		return n.sendLarge(ctx, wait, meta, payload)
-	}
-	if !wait {
-		if !n.submits.TryPush(meta, payload) {
-			return fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
-		}
-	} else if err := n.push(ctx, meta, payload); err != nil {
-		return err
-	}
-	n.nudge()
-	return nil
+	return err
 }
 
-// push waits for room in the ring, as long as this node can send at all.
-func (n *Node) push(ctx context.Context, meta uint64, payload []byte) error {
+// push puts a record into the ring. With wait it waits for room, as long as this node can
+// send at all. mark may be nil.
+func (n *Node) push(ctx context.Context, wait bool, meta uint64, payload []byte, mark *ring.Mark) (pos uint64, err error) {
+	if !wait {
+		pos, ok := n.submits.TryPushAt(meta, payload)
+		if !ok {
+			return 0, fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
+		}
+		return pos, nil
+	}
 	ctx, stop := n.whileIn(ctx)
 	defer stop()
-	err := n.submits.Push(ctx, meta, payload)
+	pos, err = n.submits.PushAt(ctx, meta, payload, mark)
 	switch {
 	case err == nil:
-		return nil
+		return pos, nil
 	case errors.Is(err, ring.ErrClosed):
-		return errClosed
+		return 0, errClosed
 	case stands(context.Cause(ctx)):
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
-	return fmt.Errorf("engine: waiting for room: %w", err)
+	return 0, fmt.Errorf("engine: waiting for room: %w", err)
 }
 
 // large is a message too large for the ring. The loop packs it straight from the
@@ -152,24 +162,23 @@ func (q *largeQueue) unpush() {
 // sendLarge sends a message that does not fit the ring. With wait it returns when
 // the whole payload has been packed; if ctx ends before, no member delivers it.
 // Without, the payload is copied.
-func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []byte) error {
+func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []byte) (pos uint64, err error) {
 	ctx, stop := n.whileIn(ctx)
 	defer stop()
 	l := &large{meta: meta, payload: payload, done: make(chan error, 1)}
 	if !wait {
 		l.payload = append([]byte(nil), payload...)
 	}
-	if err := n.enqueueLarge(ctx, wait, l); err != nil {
-		return err
+	if pos, err = n.enqueueLarge(ctx, wait, l); err != nil {
+		return 0, err
 	}
 	n.nudge()
 	if !wait {
-		return nil
+		return pos, nil
 	}
-	var err error
 	select {
 	case err = <-l.done:
-		return err
+		return pos, err
 	case <-ctx.Done():
 		if err = context.Cause(ctx); !stands(err) {
 			err = fmt.Errorf("engine: message withdrawn: %w", err)
@@ -178,45 +187,39 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 		err = errClosed
 	}
 	if !l.withdraw() {
-		return <-l.done
+		return pos, <-l.done
 	}
 	_ = n.conn.Wake() // closed: nobody has to be told
-	return err
+	return pos, err
 }
 
 var errLargeWaits = fmt.Errorf("engine: %w: another large message is waiting", ErrWouldBlock)
 
-func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) error {
+func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint64, err error) {
 	if !wait {
 		select {
 		case n.larges.turn <- struct{}{}:
 		default:
-			return errLargeWaits
+			return 0, errLargeWaits
 		}
 	} else {
 		select {
 		case n.larges.turn <- struct{}{}:
 		case <-ctx.Done():
-			return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
+			return 0, fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
 		case <-n.stopped:
-			return errClosed
+			return 0, errClosed
 		}
 	}
 	defer func() { <-n.larges.turn }()
 	if !wait && !n.larges.empty() { // else copies would pile up
-		return errLargeWaits
+		return 0, errLargeWaits
 	}
 	n.larges.push(l)
-	var err error
-	if wait {
-		err = n.push(ctx, l.meta|largeFlag, nil)
-	} else if !n.submits.TryPush(l.meta|largeFlag, nil) {
-		err = fmt.Errorf("engine: %w: the submit ring is full", ErrWouldBlock)
-	}
-	if err != nil {
+	if pos, err = n.push(ctx, wait, l.meta|largeFlag, nil, nil); err != nil {
 		n.larges.unpush()
 	}
-	return err
+	return pos, err
 }
 
 // backlog holds what handlers sent while the ring was full. It comes after what
@@ -240,9 +243,10 @@ const maxBacklog = 64 << 20
 func (b *backlog) inUse() bool { return b.used.Load() }
 func (b *backlog) empty() bool { return b.first == len(b.list) }
 
-func (b *backlog) add(meta uint64, payload []byte, after uint64) error {
+// add returns the place in the ring before which the message's turn comes.
+func (b *backlog) add(meta uint64, payload []byte, after uint64) (pos uint64, err error) {
 	if b.bytes+len(payload) > maxBacklog {
-		return fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
+		return 0, fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
 	}
 	if b.empty() {
 		b.after = after
@@ -250,7 +254,7 @@ func (b *backlog) add(meta uint64, payload []byte, after uint64) error {
 	}
 	b.list = append(b.list, pending{meta, append([]byte(nil), payload...)})
 	b.bytes += len(payload)
-	return nil
+	return b.after, nil
 }
 
 func (b *backlog) next() pending {

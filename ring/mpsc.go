@@ -46,7 +46,16 @@ func NewMPSC(capacity int) *MPSC { return &MPSC{store: newStore(capacity)} }
 // when the ring is full, while calls of Push wait for room (they go first), after
 // Close, and for a payload of more than MaxRecord bytes.
 func (r *MPSC) TryPush(meta uint64, payload []byte) bool {
-	return len(payload) <= r.MaxRecord() && r.push(meta, payload, flagClosed|flagQueue)
+	_, ok := r.TryPushAt(meta, payload)
+	return ok
+}
+
+// TryPushAt is TryPush, and tells the record's position.
+func (r *MPSC) TryPushAt(meta uint64, payload []byte) (pos uint64, ok bool) {
+	if len(payload) > r.MaxRecord() {
+		return 0, false
+	}
+	return r.push(meta, payload, flagClosed|flagQueue)
 }
 
 // Push copies a record into the ring and waits for room if there is none. ctx is
@@ -55,21 +64,27 @@ func (r *MPSC) TryPush(meta uint64, payload []byte) bool {
 // MaxRecord bytes. With an error nothing was pushed. Those that wait get their turn
 // in the order they came; those whose turn comes at once race among themselves.
 func (r *MPSC) Push(ctx context.Context, meta uint64, payload []byte) error {
+	_, err := r.PushAt(ctx, meta, payload, nil)
+	return err
+}
+
+// PushAt is Push, tells the record's position, and sets mark to it if there is one.
+func (r *MPSC) PushAt(ctx context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
 	if len(payload) > r.MaxRecord() {
-		return fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, len(payload), r.MaxRecord())
+		return 0, fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, len(payload), r.MaxRecord())
 	}
-	if r.push(meta, payload, flagClosed|flagQueue) {
-		return nil
+	if pos, ok := r.pushMarked(meta, payload, flagClosed|flagQueue, mark); ok {
+		return pos, nil
 	}
-	return r.pushQueued(ctx, meta, payload)
+	return r.pushQueued(ctx, meta, payload, mark)
 }
 
 // push reserves room, unless one of the flags in barred is up, and fills it.
-func (r *MPSC) push(meta uint64, payload []byte, barred uint64) bool {
+func (r *MPSC) push(meta uint64, payload []byte, barred uint64) (pos uint64, ok bool) {
 	size := span(len(payload))
 	pos, pad, ok := r.reserve(size, barred)
 	if !ok {
-		return false
+		return 0, false
 	}
 	if pad != 0 {
 		atomic.StoreUint64(&r.slot(pos).state, r.skip(pos))
@@ -78,7 +93,16 @@ func (r *MPSC) push(meta uint64, payload []byte, barred uint64) bool {
 	sl := r.fill(pos, meta, payload)
 	r.prepare(pos, size)
 	atomic.StoreUint64(&sl.state, r.record(pos, len(payload)))
-	return true
+	return pos, true
+}
+
+// pushMarked is push for a record that may have a mark.
+func (r *MPSC) pushMarked(meta uint64, payload []byte, barred uint64, mark *Mark) (pos uint64, ok bool) {
+	if mark != nil {
+		mark.begin()
+		defer func() { mark.end(pos, ok) }()
+	}
+	return r.push(meta, payload, barred)
 }
 
 // How far ahead and how many bytes at most prepare looks.

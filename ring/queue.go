@@ -42,7 +42,7 @@ type waiter struct {
 var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
 
 // pushQueued waits for room and pushes.
-func (r *MPSC) pushQueued(ctx context.Context, meta uint64, payload []byte) error {
+func (r *MPSC) pushQueued(ctx context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
 	w := waiters.Get().(*waiter)
 	w.span = span(len(payload))
 	r.join(w)
@@ -51,13 +51,13 @@ func (r *MPSC) pushQueued(ctx context.Context, meta uint64, payload []byte) erro
 		select {
 		case <-w.token:
 		case <-ctx.Done():
-			return fmt.Errorf("ring: no room for %d bytes: %w", len(payload), ctx.Err())
+			return 0, fmt.Errorf("ring: no room for %d bytes: %w", len(payload), ctx.Err())
 		}
-		if r.push(meta, payload, flagClosed) {
-			return nil
+		if pos, ok := r.pushMarked(meta, payload, flagClosed, mark); ok {
+			return pos, nil
 		}
 		if r.tail.Load()&flagClosed != 0 {
-			return ErrClosed
+			return 0, ErrClosed
 		}
 		r.passOver(w)
 	}
