@@ -111,6 +111,9 @@ const (
 	// handlers are slow, turns are of fewer messages, or the others would take the node
 	// for dead.
 	deliverTime = int64(20e6)
+
+	// lookEvery is how many messages are delivered between two looks at the clock.
+	lookEvery = 64
 )
 
 // pace is how many messages a turn may deliver.
@@ -124,6 +127,33 @@ func (p *pace) learn(count int, took int64) {
 	case count >= int(*p) && took < deliverTime/4:
 		*p = min(2**p, deliverBatch)
 	}
+}
+
+// watch ends the delivering of a turn that takes too long: handlers may have become slow
+// since pace last learned.
+type watch struct {
+	until int64 // of the clock, ns
+	every int   // messages between two looks at it
+	left  int   // until the next
+	over  bool  // the time is
+}
+
+// begin begins a turn of up to limit messages.
+func (w *watch) begin(now int64, limit int) {
+	every := min(lookEvery, limit)
+	*w = watch{until: now + deliverTime, every: every, left: every + 1} // one at least, however late it is
+}
+
+// late counts a message to be delivered, and tells whether it is too late for it in this turn.
+func (n *Node) late() bool {
+	w := &n.watch
+	if w.left--; w.left > 0 {
+		return false
+	}
+	if w.left, w.over = w.every, n.now() >= w.until; w.over {
+		w.left = 1 // nothing more in this turn
+	}
+	return w.over
 }
 
 // turns runs the loop until the node has left its ring, or is closed otherwise.
@@ -158,6 +188,8 @@ func (n *Node) turns() error {
 			if err := n.rest(now, received+sent, delivered); err != nil {
 				return err
 			}
+		} else {
+			n.publish()
 		}
 	}
 }
@@ -166,12 +198,13 @@ func (n *Node) turns() error {
 // It returns limit at least if there is more to do at once.
 func (n *Node) deliverSome(now int64, limit int) int {
 	begun := n.now()
+	n.watch.begin(begun, limit)
 	count := n.proc.Deliver(now, (*sink)(n), limit)
 	kept, more := n.catchUp(limit)
 	if count += kept; count > 0 {
 		n.pace.learn(count, n.now()-begun)
 	}
-	if more {
+	if more || n.watch.over {
 		return max(count, limit)
 	}
 	return count

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime/pprof"
@@ -56,6 +57,7 @@ type Node struct {
 	recent  *groups.Group[*Group] // that the last message was for; nil where groups may have changed since
 	busy    load
 	pace    pace
+	watch   watch
 	trains  uint64 // sent and received up to the last turn
 	yielded int64  // when the loop last gave way, ns
 	letters []control.Event
@@ -142,7 +144,10 @@ func (n *Node) openSockets() (err error) {
 			Trains: c.Trains, Segment: c.Segment, Faults: c.Faults,
 		})
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, iomulticast.ErrInterface), errors.Is(err, iomulticast.ErrGroup), errors.Is(err, iomulticast.ErrOption):
+		return fmt.Errorf("engine: %w: %w", ErrConfig, err)
+	case err != nil:
 		return fmt.Errorf("engine: %w", err)
 	}
 	n.mesh, err = control.Open(control.Config{

@@ -486,7 +486,7 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 // messages delivered, that of records read, and whether those were all.
 func (n *Node) drain(g *Group, limit int) (count, read int, empty bool) {
 	r := g.restore
-	for read < limit {
+	for read < limit && !n.late() {
 		k := r.next()
 		if k == nil {
 			return count, read, true
