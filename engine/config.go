@@ -107,6 +107,7 @@ type Config struct {
 const (
 	defaultSubmitRing = 1 << 20
 	minSubmitRing     = 1 << 14
+	maxSubmitRing     = 1 << 30
 	defaultTimeout    = 500 * time.Millisecond
 	minTimeout        = 10 * time.Millisecond
 	minDiscovery      = time.Millisecond
@@ -163,8 +164,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("engine: %w: Discovery is %v, want at least %v", ErrConfig, c.Discovery, minDiscovery)
 	case c.SlowLimit < 0:
 		return fmt.Errorf("engine: %w: SlowLimit is %v, want 0 or more", ErrConfig, c.SlowLimit)
-	case c.SubmitRing < minSubmitRing:
-		return fmt.Errorf("engine: %w: SubmitRing is %d bytes, want at least %d", ErrConfig, c.SubmitRing, minSubmitRing)
+	case c.SubmitRing < minSubmitRing || c.SubmitRing > maxSubmitRing:
+		return fmt.Errorf("engine: %w: SubmitRing is %d bytes, want %d to %d", ErrConfig, c.SubmitRing, minSubmitRing, maxSubmitRing)
 	case c.Segment != 0 && c.Segment < wire.MinSegment(max(c.Expect, 1)):
 		return fmt.Errorf("engine: %w: Segment is %d bytes, want at least %d for %d members", ErrConfig, c.Segment, wire.MinSegment(max(c.Expect, 1)), max(c.Expect, 1))
 	case c.HoldLimit < 1<<20:

@@ -137,6 +137,21 @@ func last(list []string, prefix string) string {
 	return ""
 }
 
+// TestNilHandlers are refused when the group is joined, not met when a message comes.
+func TestNilHandlers(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	for what, h := range map[string]Handler{
+		"nil": nil, "a nil function": HandlerFunc(nil), "a queued nil": Queued(nil, 0), "a queued nil function": Queued(HandlerFunc(nil), 0),
+	} {
+		if _, err := n.Join(patient(t), "g", h); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), `"g"`) {
+			t.Errorf("%s: %v, want ErrConfig and the group's name", what, err)
+		}
+	}
+	if _, err := n.Join(patient(t), "g", Queued(HandlerFunc(func(*Message) {}), 0)); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}
+
 // TestRankIsByAgeInTheGroup, which the rank in the ring is not: who joins a group is
 // its last member, however long it has been in the ring. So its first one stays that.
 func TestRankIsByAgeInTheGroup(t *testing.T) {

@@ -70,12 +70,15 @@ func (n *Node) newGroup(ctx context.Context, name string, h Handler) (*Group, er
 	if name == "" || len(name) > MaxGroupName {
 		return nil, fmt.Errorf("engine: %w: group name of %d bytes, want 1 to %d", ErrConfig, len(name), MaxGroupName)
 	}
-	if h == nil {
+	g := &Group{node: n, name: name, handler: h, joined: make(chan struct{}), gone: make(chan struct{})}
+	q, isQueued := h.(queued)
+	if isQueued {
+		g.handler = q.h
+	}
+	if f, ok := g.handler.(HandlerFunc); g.handler == nil || ok && f == nil {
 		return nil, fmt.Errorf("engine: %w: group %q: the handler is nil", ErrConfig, name)
 	}
-	g := &Group{node: n, name: name, handler: h, joined: make(chan struct{}), gone: make(chan struct{})}
-	if q, ok := h.(queued); ok {
-		g.handler = q.h
+	if isQueued {
 		g.queue = newQueue(n, g, q)
 	}
 	g.state, _ = g.handler.(Stateful)
