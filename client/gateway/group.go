@@ -27,8 +27,9 @@ type Group struct {
 
 	mu      sync.Mutex
 	member  *session.Member
-	group   *engine.Group // nil until Join, or the first message, tells which
-	held    []session.Output
+	group   *engine.Group       // nil until Join, or the first message, tells which
+	unsent  []session.Output    // to be sent once there is a group, and room
+	sending bool                // a goroutine sends them
 	outside bool                // the next view is the first
 	names   map[uint64]nameRank // of the members, by ID
 }
@@ -191,27 +192,49 @@ func (g *Group) carryOut(out []session.Output) {
 	}
 }
 
-// submit sends a message of the protocol's own. What cannot be sent is not tried again, but
-// that this member takes clients: those come back.
+// submit sends a message of the protocol's own. It does not wait: room for it may be what
+// the messages need for which this handler, in a goroutine of its own, has to return.
 func (g *Group) submit(o session.Output) {
 	g.mu.Lock()
-	group := g.group
-	if group == nil {
-		g.held = append(g.held, o)
+	var err error
+	if g.group != nil && !g.sending {
+		err = g.group.TrySend(o.Level, o.Payload)
+	} else {
+		g.unsent = append(g.unsent, o)
+	}
+	if errors.Is(err, engine.ErrWouldBlock) {
+		g.unsent, err = append(g.unsent, o), nil
+		g.sending = true
+		go g.sendUnsent()
 	}
 	g.mu.Unlock()
-	if group == nil {
-		return
-	}
-	if err := group.Send(context.Background(), o.Level, o.Payload); err != nil {
+	if err != nil {
 		g.failed(err)
+	}
+}
+
+// sendUnsent sends what waits, until nothing does.
+func (g *Group) sendUnsent() {
+	for {
+		g.mu.Lock()
+		if g.sending = len(g.unsent) > 0; !g.sending {
+			g.mu.Unlock()
+			return
+		}
+		o := g.unsent[0]
+		g.unsent = g.unsent[1:]
+		g.mu.Unlock()
+		if err := g.group.Send(context.Background(), o.Level, o.Payload); err != nil {
+			g.failed(err)
+		}
 	}
 }
 
 // againAfter is when a member that cannot take clients for want of a quorum tries again.
 const againAfter = time.Second
 
-// failed is told that something could not be sent.
+// failed is told that something could not be sent. It is not tried again, but that this
+// member takes clients: those come back.
 func (g *Group) failed(err error) {
 	if !errors.Is(err, engine.ErrClosed) {
 		g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
@@ -230,8 +253,8 @@ func (g *Group) bind(group *engine.Group) {
 		return
 	}
 	g.group = group
-	held := g.held
-	g.held = nil
+	held := g.unsent
+	g.unsent = nil
 	g.mu.Unlock()
 	g.carryOut(held)
 }
