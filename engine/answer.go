@@ -60,7 +60,7 @@ func (a Answer) send(question uint64, payload []byte) error {
 	if g.parting.Set() {
 		return g.notIn()
 	}
-	return g.post(context.Background(), true, FIFO, kindReply, a.append(question, payload))
+	return g.besideLeave(g.node.send(context.Background(), true, pack(g.slot, FIFO, kindReply), a.append(question, payload)))
 }
 
 // append returns the reply as it is sent.

@@ -225,10 +225,7 @@ func (n *Node) show(g *Group, v GroupView) {
 type sink Node
 
 // Deliver takes a message.
-func (s *sink) Deliver(d *core.Delivery) bool {
-	n := (*Node)(s)
-	return !n.late() && n.deliver(d)
-}
+func (s *sink) Deliver(d *core.Delivery) bool { return (*Node)(s).deliver(d) }
 
 // View takes a change of the ring's view.
 func (s *sink) View(c site.Change) {

@@ -214,12 +214,17 @@ func (g *Group) submit(ctx context.Context, wait bool, l Level, kind uint8, payl
 		}
 		return errOutside
 	}
-	return g.post(ctx, wait, l, kind, payload)
+	pos, err := g.node.send(ctx, wait, pack(g.slot, l, kind), payload)
+	if g.parting.Zero() {
+		return err
+	}
+	return g.besideLeave(pos, err)
 }
 
-func (g *Group) post(ctx context.Context, wait bool, l Level, kind uint8, payload []byte) error {
-	pos, err := g.node.send(ctx, wait, pack(g.slot, l, kind), payload)
-	if g.parting.Before(pos) && (err == nil || errors.Is(err, ErrExpelled)) { // a Leave has come in between
+// besideLeave returns what to say of a message that was sent at this position of the
+// submit ring, with this error: another goroutine has called Leave.
+func (g *Group) besideLeave(pos uint64, err error) error {
+	if g.parting.Before(pos) && (err == nil || errors.Is(err, ErrExpelled)) {
 		return g.notIn()
 	}
 	return err

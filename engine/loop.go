@@ -112,8 +112,11 @@ const (
 	// for dead.
 	deliverTime = int64(20e6)
 
-	// lookEvery is how many messages are delivered between two looks at the clock.
-	lookEvery = 64
+	// A look at the clock comes after firstLook messages, and then after as many as have
+	// been delivered, but mostLook at most: handlers may have become slow since pace last
+	// learned.
+	firstLook = 16
+	mostLook  = 256
 )
 
 // pace is how many messages a turn may deliver.
@@ -127,33 +130,6 @@ func (p *pace) learn(count int, took int64) {
 	case count >= int(*p) && took < deliverTime/4:
 		*p = min(2**p, deliverBatch)
 	}
-}
-
-// watch ends the delivering of a turn that takes too long: handlers may have become slow
-// since pace last learned.
-type watch struct {
-	until int64 // of the clock, ns
-	every int   // messages between two looks at it
-	left  int   // until the next
-	over  bool  // the time is
-}
-
-// begin begins a turn of up to limit messages.
-func (w *watch) begin(now int64, limit int) {
-	every := min(lookEvery, limit)
-	*w = watch{until: now + deliverTime, every: every, left: every + 1} // one at least, however late it is
-}
-
-// late counts a message to be delivered, and tells whether it is too late for it in this turn.
-func (n *Node) late() bool {
-	w := &n.watch
-	if w.left--; w.left > 0 {
-		return false
-	}
-	if w.left, w.over = w.every, n.now() >= w.until; w.over {
-		w.left = 1 // nothing more in this turn
-	}
-	return w.over
 }
 
 // turns runs the loop until the node has left its ring, or is closed otherwise.
@@ -198,16 +174,33 @@ func (n *Node) turns() error {
 // It returns limit at least if there is more to do at once.
 func (n *Node) deliverSome(now int64, limit int) int {
 	begun := n.now()
-	n.watch.begin(begun, limit)
-	count := n.proc.Deliver(now, (*sink)(n), limit)
-	kept, more := n.catchUp(limit)
-	if count += kept; count > 0 {
+	count, more := inTime(n, begun, limit, func(most int) (int, bool) {
+		k := n.proc.Deliver(now, (*sink)(n), most)
+		return k, k >= most
+	})
+	_, moreKept := inTime(n, begun, limit, func(most int) (int, bool) {
+		k, read, more := n.catchUp(most)
+		count += k
+		return read, more
+	})
+	if more = more || moreKept; count > 0 {
 		n.pace.learn(count, n.now()-begun)
 	}
-	if more || n.watch.over {
+	if more {
 		return max(count, limit)
 	}
 	return count
+}
+
+// inTime has deliver take limit messages, some at a time, until there are no more or
+// deliverTime is over. It returns how many there were, and whether there are more.
+func inTime(n *Node, begun int64, limit int, deliver func(most int) (count int, more bool)) (count int, more bool) {
+	for {
+		k, more := deliver(min(limit-count, max(firstLook, min(count, mostLook))))
+		if count += k; !more || count >= limit || n.now()-begun >= deliverTime {
+			return count, more
+		}
+	}
 }
 
 // reborn looks for a ring as a new member: the old one is out.

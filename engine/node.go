@@ -57,7 +57,6 @@ type Node struct {
 	recent  *groups.Group[*Group] // that the last message was for; nil where groups may have changed since
 	busy    load
 	pace    pace
-	watch   watch
 	trains  uint64 // sent and received up to the last turn
 	yielded int64  // when the loop last gave way, ns
 	letters []control.Event

@@ -307,9 +307,10 @@ func (t *groupTable) decline(n *Node, limit int) (more bool) {
 }
 
 // catchUp goes on with the groups that are not up to date, and with what else waits
-// for this node's groups. It returns the number of messages delivered, and whether there
-// is more to do at once.
-func (n *Node) catchUp(limit int) (count int, more bool) {
+// for this node's groups. It reads at most limit records of each kind, and returns the
+// number of messages delivered, that of records read, and whether there is more to do at
+// once.
+func (n *Node) catchUp(limit int) (count, read int, more bool) {
 	n.takeBack()
 	for _, k := range n.results.take() {
 		n.restored(k.group, k.restore, k.fetched)
@@ -318,23 +319,24 @@ func (n *Node) catchUp(limit int) (count int, more bool) {
 		n.catchUpQueues()
 	}
 	more = n.groups.decline(n, limit)
-	left := limit
 	for _, g := range slices.Clone(n.groups.catching) {
-		if left == 0 {
+		if read == limit {
 			break
 		}
 		if !n.showable(g) {
 			continue
 		}
-		k, read, empty := n.drain(g, left)
-		count += k
-		left -= read
+		k, r, empty := n.drain(g, limit-read)
+		count, read = count+k, read+r
 		if empty {
 			more = more || g.restore.refused
 			n.upToDate(g)
 		}
 	}
-	return count, more || left == 0
+	if more {
+		read = limit
+	}
+	return count, read, more || read == limit
 }
 
 // restored takes what came of fetching a state.
@@ -486,7 +488,7 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 // messages delivered, that of records read, and whether those were all.
 func (n *Node) drain(g *Group, limit int) (count, read int, empty bool) {
 	r := g.restore
-	for read < limit && !n.late() {
+	for read < limit {
 		k := r.next()
 		if k == nil {
 			return count, read, true

@@ -46,8 +46,10 @@ func unpack(meta uint64, size int) core.Message {
 // wait it waits for room until ctx ends; on the loop's own goroutine, inside a handler,
 // nobody could make room meanwhile, so there it never waits.
 func (n *Node) send(ctx context.Context, wait bool, meta uint64, payload []byte) (pos uint64, err error) {
-	if err := n.sendable(payload); err != nil {
-		return 0, err
+	if n.refusal() != nil || len(payload) > MaxMessage {
+		if err := n.sendable(payload); err != nil {
+			return 0, err
+		}
 	}
 	small := len(payload) <= n.submits.MaxRecord()
 	if small && !n.backlog.inUse() {

@@ -19,6 +19,9 @@ const (
 	markAt
 )
 
+// Zero tells whether it has no place, and is being given none.
+func (m *Mark) Zero() bool { return m.state.Load() == markNone }
+
 // Set tells whether it has a place.
 func (m *Mark) Set() bool { return m.state.Load() >= markAll }
 
