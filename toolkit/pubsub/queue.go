@@ -75,7 +75,7 @@ func newQueue(p Policy, most int) *queue {
 func (q *queue) put(m Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.conflated(m) {
+	if q.closed || q.conflated(m) {
 		return
 	}
 	for q.full(len(m.Payload)) && !q.closed {
@@ -96,7 +96,7 @@ func (q *queue) put(m Message) {
 func (q *queue) replay(e *entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if m := (Message{e.topic.name, e.level, e.from, e.payload, true}); !q.conflated(m) {
+	if m := (Message{e.topic.name, e.level, e.from, e.payload, true}); !q.closed && !q.conflated(m) {
 		q.push(m)
 	}
 }
@@ -216,6 +216,7 @@ func (q *queue) close(drop bool) {
 	q.closed = true
 	if drop {
 		q.ring, q.head, q.tail, q.bytes = nil, 0, 0, 0
+		clear(q.waiting)
 	}
 	q.ready.Broadcast()
 	q.room.Broadcast()

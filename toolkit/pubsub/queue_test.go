@@ -100,6 +100,27 @@ func TestCloseFrees(t *testing.T) {
 	}
 }
 
+// TestClosedQueueTakesNothing: a group may still deliver to a subscription that ends, also
+// for a topic of which a message waited.
+func TestClosedQueueTakesNothing(t *testing.T) {
+	for _, p := range []Policy{Block, DropOldest, Conflate} {
+		for _, drop := range []bool{true, false} {
+			q := newQueue(p, 3)
+			q.put(message("a", 1))
+			q.close(drop)
+			q.put(message("a", 2))
+			q.replay(&entry{topic: &topic{name: "a"}, payload: []byte("3")})
+			var want []string
+			if !drop {
+				want = []string{"a1"}
+			}
+			if got := drain(q); !slices.Equal(got, want) {
+				t.Errorf("policy %d, drop %v: %v, want %v", p, drop, got, want)
+			}
+		}
+	}
+}
+
 // TestQueueInBytes: large payloads are bounded too, but one always goes in.
 func TestQueueInBytes(t *testing.T) {
 	q := newQueue(DropOldest, 1000)
