@@ -29,13 +29,11 @@ type group struct {
 
 	// turns is held by one who publishes in part, and as a whole by one who changes the
 	// role, so that what is published on both sides of a change keeps its order.
-	turns *semaphore.Weighted
-	role  role
-	g     *engine.Group
-	subs  int // subscriptions in it
-
-	mu    sync.Mutex
-	table *table // of a subscriber
+	turns   *semaphore.Weighted
+	role    role
+	g       *engine.Group
+	handler *handler // of a subscriber
+	subs    int      // subscriptions in it
 }
 
 const wholeTurn = math.MaxInt64
@@ -98,7 +96,7 @@ func (g *group) change(ctx context.Context, r role) error {
 			return fmt.Errorf("pubsub: %w", err)
 		}
 	}
-	g.g, g.table = nil, nil
+	g.g, g.handler = nil, nil
 	var h engine.Handler
 	switch r {
 	case outside:
@@ -106,8 +104,8 @@ func (g *group) change(ctx context.Context, r role) error {
 	case publisher:
 		h = engine.HandlerFunc(func(*engine.Message) {})
 	default:
-		g.table = newTable(g.b.limits())
-		h = engine.Queued(handler{g}, queueBytes)
+		g.handler = &handler{table: newTable(g.b.limits())}
+		h = engine.Queued(g.handler, queueBytes)
 	}
 	joined, err := g.b.node.Join(ctx, g.name, h)
 	if err != nil {
@@ -120,34 +118,50 @@ func (g *group) change(ctx context.Context, r role) error {
 // queueBytes is what waits between the node's loop and the subscriptions' queues.
 const queueBytes = 1 << 20
 
-// handler is what a subscriber's group does with what is delivered.
-type handler struct{ g *group }
+// handler is what a subscriber's group does with what is delivered. Each time in the
+// group has its own: where leaving was cut short, the old one may still be called.
+type handler struct {
+	mu    sync.Mutex
+	table *table
+}
 
 // Deliver hands the message to those who want it. Where one's queue blocks, so does the
 // group's, as it is engine.Queued.
-func (h handler) Deliver(m *engine.Message) {
-	h.g.mu.Lock()
-	subs, msg := h.g.table.deliver(m.From().ID, m.Level, m.Payload)
-	h.g.mu.Unlock()
+func (h *handler) Deliver(m *engine.Message) {
+	h.mu.Lock()
+	subs, msg := h.table.deliver(m.From().ID, m.Level, m.Payload)
+	h.mu.Unlock()
 	for _, s := range subs {
 		s.queue.put(msg)
 	}
 }
 
-func (h handler) View(v engine.GroupView) {
-	h.g.mu.Lock()
-	defer h.g.mu.Unlock()
-	h.g.table.view(v)
+func (h *handler) View(v engine.GroupView) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.table.view(v)
 }
 
-func (h handler) Snapshot() (io.ReadCloser, error) {
-	h.g.mu.Lock()
-	defer h.g.mu.Unlock()
-	return h.g.table.snapshot(), nil
+func (h *handler) Snapshot() (io.ReadCloser, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.table.snapshot(), nil
 }
 
-func (h handler) Restore(r io.Reader) error {
-	h.g.mu.Lock()
-	defer h.g.mu.Unlock()
-	return h.g.table.restore(r)
+func (h *handler) Restore(r io.Reader) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.table.restore(r)
+}
+
+func (h *handler) subscribe(s *Sub, last int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.table.subscribe(s, s.pattern, last)
+}
+
+func (h *handler) unsubscribe(s *Sub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.table.unsubscribe(s, s.pattern)
 }

@@ -83,9 +83,7 @@ func (s *Sub) open(ctx context.Context, last int) error {
 		err := g.become(ctx, subscriber, func() {
 			g.subs++
 			s.groups = append(s.groups, g)
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.table.subscribe(s, s.pattern, last)
+			g.handler.subscribe(s, last)
 		})
 		if err != nil {
 			return err
@@ -139,9 +137,7 @@ func (g *group) close(ctx context.Context, s *Sub) error {
 	if g.role != subscriber {
 		return nil // left
 	}
-	g.mu.Lock()
-	g.table.unsubscribe(s, s.pattern)
-	g.mu.Unlock()
+	g.handler.unsubscribe(s)
 	if g.subs--; g.subs > 0 || g.b.cfg.Keep {
 		return nil
 	}
