@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"cohort/engine"
 	"cohort/internal/testring"
@@ -42,4 +43,58 @@ func TestSubscribeAfterCloseCutShort(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestCloseAgain goes on where the first Close was cut short: waiting for the group's turn,
+// or while the group was being left.
+func TestCloseAgain(t *testing.T) {
+	nodes := testring.Open(t, 2, time.Minute)
+	b := joinAll(t, nodes, Config{Groups: 1})[0]
+	g := b.groups[0]
+	hold := map[string]func() (release func()){
+		"turn": func() func() {
+			if err := g.turns.Acquire(testring.Patient(t), 1); err != nil {
+				t.Fatal(err)
+			}
+			return func() { g.turns.Release(1) }
+		},
+		"leave": func() func() { return testring.Stall(t, nodes[1]) },
+	}
+	for name, f := range hold {
+		s, _ := subscribe(t, b, "a", Options{})
+		release := f()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v, want DeadlineExceeded", name, err)
+		}
+		release()
+		if err := s.Close(testring.Patient(t)); err != nil {
+			t.Errorf("%s: again: %v", name, err)
+		}
+		if g.role != outside || g.g != nil {
+			t.Errorf("%s: closed, and the group is not left", name)
+		}
+	}
+}
+
+// TestCloseAgainLeavesOthersIn: a subscription that has come since a Close was cut short
+// stays in the group, whose one it is now.
+func TestCloseAgainLeavesOthersIn(t *testing.T) {
+	nodes := testring.Open(t, 2, time.Minute)
+	b := joinAll(t, nodes, Config{Groups: 1})[0]
+	s, _ := subscribe(t, b, "a", Options{})
+	resume := testring.Stall(t, nodes[1])
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want DeadlineExceeded", err)
+	}
+	resume()
+	_, l := subscribe(t, b, "a", Options{})
+	if err := s.Close(testring.Patient(t)); err != nil {
+		t.Error(err)
+	}
+	publish(t, b, "a", engine.FIFO, "x")
+	testring.Eventually(t, "x", func() bool { return len(l.now()) == 1 })
 }

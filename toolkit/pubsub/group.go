@@ -33,7 +33,6 @@ type group struct {
 	role    role
 	g       *engine.Group
 	handler *handler // of a subscriber
-	subs    int      // subscriptions in it
 }
 
 const wholeTurn = math.MaxInt64
@@ -160,8 +159,10 @@ func (h *handler) subscribe(s *Sub, last int) {
 	h.table.subscribe(s, s.pattern, last)
 }
 
-func (h *handler) unsubscribe(s *Sub) {
+// unsubscribe takes s out, if it is in, and tells whether it was the last.
+func (h *handler) unsubscribe(s *Sub) (last bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.table.unsubscribe(s, s.pattern)
+	return h.table.subs.empty()
 }

@@ -116,10 +116,12 @@ func (t *trie) change(pattern string, edit func([]*Sub) []*Sub) {
 	} else {
 		n.here = edit(n.here)
 	}
-	if len(n.here)+len(n.tail)+len(n.next) == 0 {
+	if n.empty() {
 		delete(t.next, level)
 	}
 }
+
+func (t *trie) empty() bool { return len(t.here)+len(t.tail)+len(t.next) == 0 }
 
 // find appends the subscriptions that want the topic.
 func (t *trie) find(list []*Sub, topic string) []*Sub {

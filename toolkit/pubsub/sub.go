@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cohort/engine"
@@ -23,8 +24,10 @@ type Sub struct {
 	b       *Broker
 	pattern string
 	queue   *queue
-	groups  []*group // that it is in
 	done    chan struct{}
+
+	mu     sync.Mutex
+	groups []*group // that it is in, or has not seen left
 }
 
 // Subscribe has f called, on a goroutine of the subscription's own, with the messages of
@@ -81,7 +84,6 @@ func (s *Sub) open(ctx context.Context, last int) error {
 	}
 	for _, g := range groups {
 		err := g.become(ctx, subscriber, func() {
-			g.subs++
 			s.groups = append(s.groups, g)
 			g.handler.subscribe(s, last)
 		})
@@ -114,31 +116,40 @@ func (s *Sub) run(f func(m *Message)) {
 
 // Close ends the subscription: what waits is dropped, and Done is closed when the function
 // has returned for the last time. It leaves the groups that no other subscription of this
-// process needs; errors are those of engine.Group.Leave.
+// process needs; errors are those of engine.Group.Leave. After an error Close may be called
+// again, and goes on with the groups that it came from.
 func (s *Sub) Close(ctx context.Context) error {
 	s.queue.close(true)
 	s.b.mu.Lock()
 	delete(s.b.subs, s)
 	s.b.mu.Unlock()
+	s.mu.Lock()
+	groups := s.groups
+	s.mu.Unlock()
+	var failed []*group
 	var errs []error
-	for _, g := range s.groups {
-		errs = append(errs, g.close(ctx, s))
+	for _, g := range groups {
+		if err := g.close(ctx, s); err != nil {
+			failed, errs = append(failed, g), append(errs, err)
+		}
 	}
-	s.groups = nil
+	s.mu.Lock()
+	s.groups = failed
+	s.mu.Unlock()
 	return errors.Join(errs...)
 }
 
-// close takes a subscription out of the group.
+// close takes a subscription out of the group, and leaves that if it was the last; it goes on
+// where an earlier call was cut short.
 func (g *group) close(ctx context.Context, s *Sub) error {
 	if err := g.turns.Acquire(ctx, wholeTurn); err != nil {
 		return fmt.Errorf("pubsub: waiting for the group: %w", err)
 	}
 	defer g.turns.Release(wholeTurn)
-	if g.role != subscriber {
-		return nil // left
-	}
-	g.handler.unsubscribe(s)
-	if g.subs--; g.subs > 0 || g.b.cfg.Keep {
+	switch {
+	case g.role == publisher: // left, and joined again
+		return nil
+	case g.role == subscriber && (!g.handler.unsubscribe(s) || g.b.cfg.Keep):
 		return nil
 	}
 	return g.change(ctx, outside)
