@@ -1,8 +1,10 @@
 package kv
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"cohort/engine"
 	"cohort/internal/testring"
@@ -21,4 +23,31 @@ func TestMutexAfterLeave(t *testing.T) {
 	if _, err := m.Mutex(testring.Patient(t), "a"); !errors.Is(err, engine.ErrNotMember) {
 		t.Errorf("%v, want ErrNotMember", err)
 	}
+}
+
+// TestLeaveAgain: a Leave that was cut short while it left the locks can be called again,
+// also when these have been left meanwhile.
+func TestLeaveAgain(t *testing.T) {
+	nodes := testring.Open(t, 2, time.Minute)
+	m, err := Join(testring.Patient(t), nodes[0], "m", Config[string, int]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Mutex(testring.Patient(t), "a"); err != nil {
+		t.Fatal(err)
+	}
+	resume := testring.Stall(t, nodes[1])
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.Leave(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("%v, want DeadlineExceeded", err)
+	}
+	resume()
+	testring.Eventually(t, "the locks are left", func() bool {
+		return errors.Is(m.locks.Leave(testring.Patient(t)), engine.ErrNotMember)
+	})
+	if err := m.Leave(testring.Patient(t)); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	testring.Closed(t, "the map's group is left", m.replica.Group().Gone())
 }

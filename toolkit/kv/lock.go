@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cohort/engine"
@@ -42,9 +43,9 @@ func (m *Map[K, V]) leaveLocks(ctx context.Context) error {
 	if m.locks == nil {
 		return nil
 	}
-	err := m.locks.Leave(ctx)
-	if err == nil {
-		m.locks = nil
+	if err := m.locks.Leave(ctx); err != nil && !errors.Is(err, engine.ErrNotMember) { // left: by a Leave that was cut short
+		return err
 	}
-	return err
+	m.locks = nil
+	return nil
 }
