@@ -98,3 +98,30 @@ func TestCloseAgainLeavesOthersIn(t *testing.T) {
 	publish(t, b, "a", engine.FIFO, "x")
 	testring.Eventually(t, "x", func() bool { return len(l.now()) == 1 })
 }
+
+// onView is told of views.
+type onView func(v engine.GroupView)
+
+func (onView) Deliver(*engine.Message)   {}
+func (f onView) View(v engine.GroupView) { f(v) }
+
+// TestJoinAgain: a Join with Keep that was cut short stays in no group.
+func TestJoinAgain(t *testing.T) {
+	nodes := testring.Open(t, 2, testring.Timeout)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := nodes[1].Join(testring.Patient(t), "pubsub/default/20.1/2", onView(func(v engine.GroupView) {
+		if len(v.Members) == 2 {
+			cancel()
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Keep: true, Groups: 20}
+	if _, err := Join(ctx, nodes[0], c); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v, want Canceled", err)
+	}
+	if _, err := Join(testring.Patient(t), nodes[0], c); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}

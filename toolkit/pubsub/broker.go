@@ -106,7 +106,8 @@ type published struct {
 }
 
 // Join returns the node's part in the space of topics that cfg names. With Keep it joins
-// all groups; else it joins none yet, and ctx is not used.
+// all groups, and where that fails leaves within a second more those that it had joined;
+// else it joins none yet, and ctx is not used. Errors are those of engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, cfg Config) (*Broker, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -121,6 +122,8 @@ func Join(ctx context.Context, node *engine.Node, cfg Config) (*Broker, error) {
 	if cfg.Keep {
 		for _, g := range b.groups {
 			if err := g.become(ctx, subscriber, func() {}); err != nil {
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+				defer cancel()
 				return nil, errors.Join(err, b.Leave(ctx))
 			}
 		}

@@ -67,8 +67,8 @@ func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f fun
 	return s, nil
 }
 
-// undoWithin bounds how long a Subscribe that failed takes to undo what it had done, where
-// the groups do not go on.
+// undoWithin bounds how long a Subscribe or Join that failed takes to undo what it had done,
+// where the groups do not go on.
 const undoWithin = time.Second
 
 // open enters the groups of the pattern.
