@@ -21,6 +21,8 @@ func Work[M Machine, T any](ctx context.Context, h *Host[M], limit int, due func
 		case free <- struct{}{}:
 		case <-ctx.Done():
 			return
+		case <-h.group.Gone():
+			return
 		case <-h.node.Done():
 			return
 		}
