@@ -16,14 +16,16 @@ const LockGroup = "/locks"
 // The first call joins the group of the locks. Whoever has the lock sees, by Get, what
 // those who had it before have put: a member's release follows its changes everywhere.
 // Nothing keeps others from changing the key without the lock. Errors are the codec's and
-// those of lock.Join; a key of more than lock.MaxName bytes is refused by Lock.
+// those of lock.Join, and wrap ctx's; a key of more than lock.MaxName bytes is refused by Lock.
 func (m *Map[K, V]) Mutex(ctx context.Context, key K) (*lock.Mutex, error) {
 	name, err := m.cfg.Keys.Marshal(key)
 	if err != nil {
 		return nil, fmt.Errorf("kv: key %v: %w", key, err)
 	}
-	m.locking.Lock()
-	defer m.locking.Unlock()
+	if err := m.lockLocks(ctx); err != nil {
+		return nil, err
+	}
+	defer m.unlockLocks()
 	if m.leaving {
 		return nil, fmt.Errorf("kv: %w", engine.ErrNotMember)
 	}
@@ -37,8 +39,10 @@ func (m *Map[K, V]) Mutex(ctx context.Context, key K) (*lock.Mutex, error) {
 
 // leaveLocks gives up all locks.
 func (m *Map[K, V]) leaveLocks(ctx context.Context) error {
-	m.locking.Lock()
-	defer m.locking.Unlock()
+	if err := m.lockLocks(ctx); err != nil {
+		return err
+	}
+	defer m.unlockLocks()
 	m.leaving = true
 	if m.locks == nil {
 		return nil
@@ -49,3 +53,15 @@ func (m *Map[K, V]) leaveLocks(ctx context.Context) error {
 	m.locks = nil
 	return nil
 }
+
+// lockLocks waits for another's call that joins the locks' group, or leaves it.
+func (m *Map[K, V]) lockLocks(ctx context.Context) error {
+	select {
+	case m.locking <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("kv: waiting for the locks: %w", context.Cause(ctx))
+	}
+}
+
+func (m *Map[K, V]) unlockLocks() { <-m.locking }

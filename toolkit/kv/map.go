@@ -6,7 +6,6 @@ package kv
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"cohort/engine"
 	"cohort/toolkit/lock"
@@ -24,9 +23,9 @@ type Map[K comparable, V any] struct {
 	replica *rsm.Replica
 	store   *store
 	cfg     Config[K, V]
-	locking sync.Mutex  // over locks
-	leaving bool        // Leave has been called: no locks any more
-	locks   *lock.Locks // nil: none was wanted yet
+	locking chan struct{} // holds one: who uses what follows
+	leaving bool          // Leave has been called: no locks any more
+	locks   *lock.Locks   // nil: none was wanted yet
 }
 
 // Config says how keys and values are encoded. All members must agree.
@@ -47,7 +46,7 @@ func Join[K comparable, V any](ctx context.Context, node *engine.Node, name stri
 	if cfg.Values == nil {
 		cfg.Values = JSON[V]{}
 	}
-	m := &Map[K, V]{node: node, name: name, store: newStore(), cfg: cfg}
+	m := &Map[K, V]{node: node, name: name, store: newStore(), cfg: cfg, locking: make(chan struct{}, 1)}
 	var err error
 	if cfg.Durable != nil {
 		m.replica, err = rsm.JoinDurable(ctx, node, name, m.store, *cfg.Durable)
