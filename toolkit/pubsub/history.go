@@ -15,6 +15,7 @@ type history struct {
 	epoch   epoch
 	senders map[uint64]*sender
 	gone    []uint64 // IDs of senders that have left, the first to go first
+	forgot  uint64   // how many senders have been forgotten
 	last    *sender  // of the message before: most are of the same
 	lastID  uint64
 	topics  map[string]*topic
@@ -49,6 +50,7 @@ type topic struct {
 type entry struct {
 	topic      *topic
 	from, num  uint64
+	forgot     uint64 // which of the forgotten senders it is of, counted from 1; 0: of one that is known
 	level      engine.Level
 	payload    []byte
 	cost       int
@@ -94,8 +96,21 @@ func (h *history) leave(id uint64) {
 	}
 	h.back(id)
 	if h.gone = append(h.gone, id); len(h.gone) > maxSenders {
-		delete(h.senders, h.gone[0])
-		h.gone, h.last = h.gone[1:], nil
+		h.forget(h.gone[0])
+		h.gone = h.gone[1:]
+	}
+}
+
+// forget forgets a sender, but not what is kept of it: that bears when this was, so that a
+// member that is back knows it for what it has had.
+func (h *history) forget(id uint64) {
+	delete(h.senders, id)
+	h.last = nil
+	h.forgot++
+	for e := h.ends.next; e != &h.ends; e = e.next {
+		if e.from == id && e.forgot == 0 {
+			e.forgot = h.forgot
+		}
 	}
 }
 
@@ -134,7 +149,7 @@ func (h *history) keep(t *topic, from, num uint64, l engine.Level, payload []byt
 	if h.spare = nil; e == nil {
 		e = &entry{}
 	}
-	e.topic, e.from, e.num, e.level, e.payload = t, from, num, l, append(e.payload[:0], payload...)
+	e.topic, e.from, e.num, e.forgot, e.level, e.payload = t, from, num, 0, l, append(e.payload[:0], payload...)
 	e.cost = entryCost + len(t.name) + cap(e.payload)
 	e.prev, e.next = h.ends.prev, &h.ends
 	e.prev.next, e.next.prev = e, e
@@ -198,7 +213,12 @@ func (h *history) succeed(old *history) (news []*entry, gap bool) {
 		missed[id] = s.count - min(s.count, s.had)
 	}
 	for e := h.ends.next; e != &h.ends; e = e.next {
-		if s := h.senders[e.from]; s == nil || e.num > s.had {
+		switch s := h.senders[e.from]; {
+		case e.forgot > 0 || s == nil:
+			if h.epoch != old.epoch || !old.had(e) {
+				news = append(news, e)
+			}
+		case e.num > s.had:
 			news = append(news, e)
 			missed[e.from]--
 		}
@@ -207,4 +227,11 @@ func (h *history) succeed(old *history) (news []*entry, gap bool) {
 		gap = gap || k > 0
 	}
 	return news, gap || h.epoch != old.epoch
+}
+
+// had tells whether a member with this history has had e, whose sender is forgotten: it has
+// all of one that it had forgotten too.
+func (h *history) had(e *entry) bool {
+	s := h.senders[e.from]
+	return e.forgot <= h.forgot || s != nil && e.num <= max(s.count, s.had)
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // The state of a group: the epoch (num, id), the senders (a count; of each its ID and
-// count), the IDs of those that have gone (a count before them), and the messages (a
-// count; of each its sender, number, level in 1 byte, the topic's and the payload's length,
-// topic, payload). Integers are of 8 bytes, little-endian, but for lengths: 4.
+// count), the IDs of those that have gone (a count before them), how many are forgotten, and
+// the messages (a count; of each its sender, number, when its sender was forgotten, level in
+// 1 byte, the topic's and the payload's length, topic, payload). Integers are of 8 bytes, little-endian, but for lengths: 4.
 var le = binary.LittleEndian
 
 func (h *history) snapshot() []byte {
@@ -29,11 +29,12 @@ func (h *history) snapshot() []byte {
 	for _, id := range h.gone {
 		b = le.AppendUint64(b, id)
 	}
+	b = le.AppendUint64(b, h.forgot)
 	count := len(b)
 	b = le.AppendUint64(b, 0)
 	n := uint64(0)
 	for e := h.ends.next; e != &h.ends; e = e.next {
-		b = le.AppendUint64(le.AppendUint64(b, e.from), e.num)
+		b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, e.from), e.num), e.forgot)
 		b = append(b, byte(e.level))
 		b = le.AppendUint32(le.AppendUint32(b, uint32(len(e.topic.name))), uint32(len(e.payload)))
 		b = append(append(b, e.topic.name...), e.payload...)
@@ -85,6 +86,7 @@ func readHistory(from io.Reader, l limits) (*history, error) {
 	for n := r.fixed(8); n > 0 && r.err == nil; n-- {
 		h.leave(r.fixed(8))
 	}
+	h.forgot = r.fixed(8)
 	for n := r.fixed(8); n > 0 && r.err == nil; n-- {
 		r.message(h)
 	}
@@ -95,7 +97,7 @@ func readHistory(from io.Reader, l limits) (*history, error) {
 }
 
 func (r *reader) message(h *history) {
-	from, num, level := r.fixed(8), r.fixed(8), engine.Level(r.fixed(1))
+	from, num, forgot, level := r.fixed(8), r.fixed(8), r.fixed(8), engine.Level(r.fixed(1))
 	topicSize, size := r.fixed(4), r.fixed(4)
 	name := r.bytes(topicSize, MaxTopic)
 	if r.err != nil {
@@ -108,5 +110,6 @@ func (r *reader) message(h *history) {
 	}
 	if payload := r.bytes(size, engine.MaxMessage); r.err == nil {
 		h.keep(t, from, num, level, payload)
+		h.ends.prev.forgot = forgot // of the entry; of nobody, if it was not kept
 	}
 }

@@ -97,6 +97,54 @@ func TestSendersThatComeBackAreKept(t *testing.T) {
 	}
 }
 
+// TestForgottenSenders: what is kept of a sender that has been forgotten comes to who is
+// back after an expulsion if it is new there, and not again if it is not.
+func TestForgottenSenders(t *testing.T) {
+	l := limits{1, 1 << 20}
+	mine, others := newTable(l), newTable(l)
+	send := func(from uint64, topic string, tables ...*table) {
+		for _, table := range tables {
+			subs, m := table.deliver(from, engine.FIFO, appendMessage(nil, topic, nil))
+			for _, s := range subs {
+				s.queue.put(m)
+			}
+			table.view(engine.GroupView{Left: []engine.Departed{{Member: membership.Member{ID: from}}}})
+		}
+	}
+	for _, table := range []*table{mine, others} {
+		table.view(engine.GroupView{Num: 1, Fresh: true, Members: []membership.Member{{ID: 7}}})
+	}
+	s := &Sub{queue: newQueue(Block, 10)}
+	mine.subscribe(s, "keep.*", 0)
+	send(1, "keep.forgotten", mine, others)
+	for id := range uint64(maxSenders) {
+		send(100+id, "other", mine, others)
+	}
+	back := func() {
+		if err := mine.restore(bytes.NewReader(others.h.snapshot())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back()
+	if n := s.queue.stats.Gaps; n > 0 {
+		t.Errorf("%d gaps, and nothing was sent", n)
+	}
+	send(2, "keep.known", mine, others)
+	for range 2 { // it is expelled twice, for long
+		send(3, "keep.new", others)
+		for id := range uint64(maxSenders) {
+			send(10_000+id, "other", others)
+		}
+		back()
+	}
+	if got := drain(s.queue); !slices.Equal(got, []string{"keep.forgotten", "keep.known", "keep.new", "keep.new"}) {
+		t.Errorf("%v", got)
+	}
+	if !bytes.Equal(mine.h.snapshot(), others.h.snapshot()) {
+		t.Error("the histories differ")
+	}
+}
+
 // TestTopicsAreForgotten: names alone take no memory without bound.
 func TestTopicsAreForgotten(t *testing.T) {
 	h := newHistory(limits{})
