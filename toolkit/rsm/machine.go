@@ -16,9 +16,10 @@ import (
 const maxMessage = engine.MaxMessage
 
 var (
-	// ErrForgotten: the proposal is so old that the group no longer knows whether it has
-	// been applied before. It was not applied now.
-	ErrForgotten = errors.New("the proposal is too old to be told whether it has been applied")
+	// ErrForgotten: the group does not know whether the proposal has been applied before. It
+	// is too old, or its ID was drawn in a history that was lost when all members failed.
+	// It was not applied now.
+	ErrForgotten = errors.New("it is not known any more whether the proposal has been applied")
 
 	errAgain = errors.New("the member has to try again")
 )
@@ -122,14 +123,15 @@ func (m *machine) apply(message []byte) {
 	}
 }
 
-// execute applies a command, if it has not been.
+// execute applies a command, if it has not been. One whose ID comes from ahead would be
+// applied again once it is forgotten, for the floor would be below its Since.
 func (m *machine) execute(id ID, command []byte) (o outcome) {
 	m.position++
 	r, known := m.recall.find(id.key())
 	switch {
 	case known:
 		o.result = r.result
-	case id.Since < m.recall.floor:
+	case id.Since < m.recall.floor, id.Since >= m.position: // an ID of this history is below
 		o.err = ErrForgotten
 	default:
 		o.result = m.app.Apply(command)

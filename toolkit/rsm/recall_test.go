@@ -15,6 +15,16 @@ type sink struct{ sent [][]byte }
 
 func (s *sink) Send(_ engine.Level, payload []byte) { s.sent = append(s.sent, payload) }
 
+// proposed has m alone propose "x", and returns what it is told.
+func proposed(m *machine, id ID) (o outcome) {
+	out := &sink{}
+	m.propose(id, []byte("x"), out, &waiter{func(k outcome) { o = k }})
+	for _, b := range out.sent {
+		m.Deliver(toolkit.Message{Payload: b}, out)
+	}
+	return o
+}
+
 // TestForgotten: what may have been applied too long ago is refused, not applied again.
 func TestForgotten(t *testing.T) {
 	m, err := newMachine(counters{})
@@ -22,14 +32,7 @@ func TestForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.recall.limit = 3
-	propose := func(id ID) (o outcome) {
-		out := &sink{}
-		m.propose(id, []byte("x"), out, &waiter{func(k outcome) { o = k }})
-		for _, b := range out.sent {
-			m.Deliver(toolkit.Message{Payload: b}, out)
-		}
-		return o
-	}
+	propose := func(id ID) outcome { return proposed(m, id) }
 	first := ID{1, 1, 0}
 	for i := range uint64(4) {
 		if o := propose(ID{1, i + 1, i}); o.err != nil || parse(t, o.result) != int(i)+1 {
@@ -44,6 +47,31 @@ func TestForgotten(t *testing.T) {
 	}
 	if n := m.app.(counters)["x"]; n != 4 {
 		t.Errorf("applied %d times, want 4", n)
+	}
+}
+
+// TestIDFromAhead: an ID drawn at a position that this history has not reached is refused
+// until it is reached. Applied before, it would be forgotten before the floor refuses it.
+func TestIDFromAhead(t *testing.T) {
+	m, err := newMachine(counters{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.recall.limit = 3
+	ahead := ID{7, 1, 12}
+	for m.position < 40 {
+		proposed(m, ahead)
+		if n := m.app.(counters)["x"]; n > 1 || n == 1 && m.position <= ahead.Since {
+			t.Fatalf("applied %d times at position %d: %v", n, m.position, ahead)
+		}
+		for range 4 { // so that all before is forgotten
+			if o := m.execute(ID{1, m.position, m.position}, []byte("y")); o.err != nil {
+				t.Fatalf("an ID of this history, at position %d: %v", m.position, o.err)
+			}
+		}
+	}
+	if n := m.app.(counters)["x"]; n != 1 {
+		t.Errorf("applied %d times, want 1", n)
 	}
 }
 

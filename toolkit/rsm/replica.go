@@ -60,6 +60,8 @@ func join(ctx context.Context, node *engine.Node, name string, m *machine) (r *R
 }
 
 // NewID draws an ID for ProposeAs: for a program that writes down what it is about to do.
+// One that is drawn before a group with disks runs may be refused with ErrForgotten: of
+// what this disk has the group may lack the end.
 func (r *Replica) NewID() ID { return ID{r.client, r.drawn.Add(1), r.Position()} }
 
 // Position counts the commands that were delivered here since the group began.
@@ -85,14 +87,14 @@ func (r *Replica) Propose(ctx context.Context, command []byte) ([]byte, error) {
 		var unknown *UnknownError
 		if errors.As(err, &unknown) {
 			return nil, err
-		} // else its ID was old before it was first delivered: others were quick
+		} // else its ID was old before it was first delivered: others were quick, or the group has begun anew
 	}
 }
 
 // ProposeAs is Propose under an ID that NewID or an UnknownError has given: however often
 // it is proposed and by whomever, it is applied once, and each time the result is that
 // one's. The command must be the same. It may have been proposed before, so every
-// error is an *UnknownError; one that wraps ErrForgotten will not change.
+// error is an *UnknownError; after one that wraps ErrForgotten it is no use to try again.
 func (r *Replica) ProposeAs(ctx context.Context, id ID, command []byte) ([]byte, error) {
 	return r.propose(ctx, id, command, true)
 }

@@ -192,6 +192,33 @@ func TestAProposalIsAppliedOnce(t *testing.T) {
 	}
 }
 
+// TestIDOfALostHistory: when all members have failed, and the group has begun anew, an ID
+// that was drawn before is refused: nobody knows what has become of its proposal.
+func TestIDOfALostHistory(t *testing.T) {
+	life := func() (*engine.Node, copied) {
+		node := testring.Open(t, 1, testring.Timeout)[0]
+		return node, joinAll(t, []*engine.Node{node})[0]
+	}
+	node, r := life()
+	for range 3 {
+		if _, err := r.Propose(testring.Patient(t), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := r.NewID()
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, r = life()
+	var unknown *UnknownError
+	if _, err := r.ProposeAs(testring.Patient(t), id, []byte("x")); !errors.Is(err, ErrForgotten) || !errors.As(err, &unknown) {
+		t.Errorf("%v, want an UnknownError with ErrForgotten", err)
+	}
+	if _, err := r.ProposeAs(testring.Patient(t), r.NewID(), []byte("x")); err != nil {
+		t.Errorf("an ID of this history: %v", err)
+	}
+}
+
 // TestUnknownOutcome: whose context ends is told that the command may be applied, and
 // finds out by its ID.
 func TestUnknownOutcome(t *testing.T) {
