@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"cohort/engine"
 	"cohort/toolkit"
 )
 
@@ -30,7 +31,10 @@ const maxSeed = 4 << 30
 func (m *machine) load(s Stored) error {
 	d := m.disk
 	d.promised, d.promising, d.epoch = s.Promise, s.Promise, s.Epoch
-	if s.State == nil {
+	switch {
+	case s.State == nil && s.Epoch > 0: // not empty: the initial state would replace what was acknowledged
+		return fmt.Errorf("rsm: %w: the storage has been written to since it was opened, want one opened anew", engine.ErrConfig)
+	case s.State == nil:
 		m.save()
 		return nil
 	}

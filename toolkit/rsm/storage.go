@@ -13,7 +13,8 @@ import (
 // package durable has one on files. A method that returns without error has put all on
 // the disk. Calls are made one at a time. After an error it is not used any more.
 type Storage interface {
-	// Stored returns what there was when the storage was opened.
+	// Stored returns what there was when the storage was opened. One that was written to
+	// since may leave State and Records out, but not Epoch: JoinDurable refuses it.
 	Stored() Stored
 
 	// Save replaces all that is stored by the state that r streams, of this epoch and
@@ -32,7 +33,7 @@ type Stored struct {
 	Promise  uint64
 	Epoch    uint64
 	Position uint64   // of State
-	State    []byte   // as it was saved; nil if none was
+	State    []byte   // as it was saved; nil if none was, or if it is not kept in memory
 	Records  [][]byte // appended since
 }
 

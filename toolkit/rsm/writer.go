@@ -15,6 +15,10 @@ import (
 // the first time, and then each time until a majority of them has the command: what waits
 // meanwhile shares one write. Reads wait for what they have seen to be there.
 //
+// Errors are those of Join; those that wrap engine.ErrConfig: for a bad Durability, and for
+// a storage that another replica has written to since it was opened; and those of a state
+// that cannot be read.
+//
 // With more members than disks it waits for one to fail, and then says ErrDisks.
 func JoinDurable(ctx context.Context, node *engine.Node, name string, app Application, cfg Durability) (*Replica, error) {
 	m, err := newMachine(app)

@@ -20,7 +20,7 @@ import (
 
 // Log is one member's storage: a file with a state, and a log of what has come since. A
 // saved state begins a new pair of them, and the old ones are removed. It is for one
-// process: others that open it get an error. Its methods may be called from any goroutine;
+// process: others that open it get an error; and for one replica. Its methods may be called from any goroutine;
 // once it is closed they return os.ErrClosed.
 //
 // A log takes 64 MiB of disk from its beginning, and as much again for its next file.
@@ -111,8 +111,13 @@ func (l *Log) tryLog() (state *raftpb.HardState, entries []*raftpb.Entry, err er
 	return state, entries, nil
 }
 
-// Stored implements rsm.Storage.
-func (l *Log) Stored() rsm.Stored { return l.stored }
+// Stored implements rsm.Storage: once a state or a record is written, it has none in
+// memory, and is for no other replica until it is closed and opened anew.
+func (l *Log) Stored() rsm.Stored {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stored
+}
 
 // Append implements rsm.Storage: one write and one fdatasync for all of them. A record's
 // term is the number of the write.
@@ -122,6 +127,7 @@ func (l *Log) Append(records [][]byte) error {
 	if l.closed {
 		return l.located(os.ErrClosed)
 	}
+	l.stored.State, l.stored.Records = nil, nil // not all there is any more
 	l.batch++
 	entries := make([]*raftpb.Entry, len(records))
 	for i, b := range records {

@@ -104,6 +104,15 @@ func TestOneProcess(t *testing.T) {
 	}
 }
 
+// TestWrittenHasNoState: a log that was written to does not show less than it has.
+func TestWrittenHasNoState(t *testing.T) {
+	l := open(t, filled(t))
+	ok(t, l.Append(records(100, 101)))
+	if got, want := l.Stored(), (rsm.Stored{Promise: 3, Epoch: 3, Position: 40}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d bytes of state and %d records of epoch %d, want none of 3", len(got.State), len(got.Records), got.Epoch)
+	}
+}
+
 // segment is the file of the log, and how many bytes of it are used.
 func segment(t testing.TB, dir string) (path string, used int) {
 	list, err := filepath.Glob(filepath.Join(dir, "*.log", "*.wal"))
