@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"cohort/engine"
 	"cohort/internal/testring"
+	"cohort/membership"
+	"cohort/toolkit"
 )
 
 type closed struct {
@@ -58,4 +61,66 @@ func TestStorageFails(t *testing.T) {
 			t.Errorf("broken: %v, %d jobs wait", m.disk.broken, len(m.disk.jobs))
 		}
 	})
+}
+
+var errFiles = errors.New("too many open files")
+
+// moody is a journal whose Snapshot fails from a call on.
+type moody struct {
+	journal
+	from, calls int
+}
+
+func (j *moody) Snapshot() (io.ReadCloser, error) {
+	if j.calls++; j.calls >= j.from {
+		return nil, errFiles
+	}
+	return j.journal.Snapshot()
+}
+
+// TestSnapshotFails: where the disk is to have a state that this member gets from the
+// others, and the application does not give it, no records are written after another.
+func TestSnapshotFails(t *testing.T) {
+	d := &disks{t: t, list: make([]*memory, 3)}
+	command := func(n uint64) []byte { return appendCommand(nil, ID{1, n, n - 1}, []byte{byte(n)}) }
+	others := d.machine(&memory{})
+	initial, err := others.bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others.disk.running, others.disk.epoch = true, 1
+	for n := range uint64(10) {
+		others.apply(command(n + 1))
+	}
+	state, err := others.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &memory{has: Stored{Promise: 1, Epoch: 1, State: initial, Records: [][]byte{command(1), command(2), command(3)}}}
+	m := d.machine(s)
+	m.app = &moody{} // from now on
+	if err := m.Restore(state); err != nil {
+		t.Fatal(err)
+	}
+	out := &sink{}
+	m.View(toolkit.View{GroupView: engine.GroupView{Members: []membership.Member{{ID: 8}, {ID: 9}}}, Self: 9}, out)
+	m.Deliver(toolkit.Message{From: 8, Payload: command(11)}, out)
+	if _, _, err := some(s, m.disk.jobs); !errors.Is(err, errFiles) || len(s.has.Records) != 3 || m.disk.synced.position != 3 {
+		t.Errorf("%v, %d records on the disk, and %+v said to be; want %v, 3 of epoch 1", err, len(s.has.Records), m.disk.synced, errFiles)
+	}
+}
+
+// TestSnapshotFailsAtTheBeginning: JoinDurable or Propose tells.
+func TestSnapshotFailsAtTheBeginning(t *testing.T) {
+	const empty, seeded = 2, 4 // the calls for the first state on the disk, and for the group's
+	for _, from := range []int{empty, seeded} {
+		node := testring.Open(t, 1, testring.Timeout)[0]
+		r, err := JoinDurable(testring.Patient(t), node, "g", &moody{from: from}, Durability{Storage: &memory{}, Disks: 1})
+		if err == nil {
+			_, err = r.Propose(testring.Patient(t), []byte("x"))
+		}
+		if !errors.Is(err, errFiles) {
+			t.Errorf("from its call %d on: %v, want %v", from, err, errFiles)
+		}
+	}
 }

@@ -19,7 +19,8 @@ type Application interface {
 	Apply(command []byte) (result []byte)
 
 	// Snapshot and Restore are those of engine.Stateful. What Snapshot returns as the
-	// group begins is the application's initial state.
+	// group begins is the application's initial state. With a Storage, an error of Snapshot
+	// is like one of the storage where the group begins or takes this member in.
 	Snapshot() (io.ReadCloser, error)
 	Restore(r io.Reader) error
 }

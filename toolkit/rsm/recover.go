@@ -35,7 +35,9 @@ func (m *machine) load(s Stored) error {
 	case s.State == nil && s.Epoch > 0: // not empty: the initial state would replace what was acknowledged
 		return fmt.Errorf("rsm: %w: the storage has been written to since it was opened, want one opened anew", engine.ErrConfig)
 	case s.State == nil:
-		m.save()
+		if err := m.save(); err != nil {
+			return fmt.Errorf("rsm: %w", err)
+		}
 		return nil
 	}
 	if err := m.take(bufio.NewReader(bytes.NewReader(s.State))); err != nil {
@@ -87,7 +89,7 @@ func (m *machine) diskView(v toolkit.View, out toolkit.Out) {
 	}
 	if d.fresh {
 		d.fresh = false
-		m.save()
+		m.rebase()
 	}
 	if !d.running && !d.told {
 		d.told = true
@@ -212,7 +214,7 @@ func (m *machine) heardSeed(from uint64, b []byte, out toolkit.Out) {
 	d.running, d.epoch = true, epoch
 	d.promised, d.promising = max(d.promised, epoch), max(d.promising, epoch)
 	d.fresh = d.surplus // its disk has what it should only when it is counted: see diskView
-	m.save()
+	m.rebase()
 	m.report(out)
 }
 

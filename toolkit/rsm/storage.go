@@ -103,12 +103,13 @@ type have struct {
 // mark is how far a log goes.
 type mark struct{ epoch, position uint64 }
 
-// job is something for the storage: a record, a state, or a promise.
+// job is something for the storage: a record, a state, or a promise; or why there is none.
 type job struct {
 	mark
 	record  []byte
 	state   io.ReadCloser
 	promise uint64
+	err     error
 }
 
 // held waits for a position to be on a majority of the disks.

@@ -1,6 +1,7 @@
 package rsm
 
 import (
+	"fmt"
 	"slices"
 
 	"cohort/engine"
@@ -15,18 +16,27 @@ func (m *machine) keep(message []byte) {
 	}
 	d.add(job{mark: mark{d.epoch, m.position}, record: slices.Clone(message)})
 	if d.logged += len(message); d.logged >= d.cfg.LogLimit {
-		m.save()
+		_ = m.save() // else the log grows; the next command tries again
 	}
 }
 
 // save has the state written to the disk, in place of all that is there.
-func (m *machine) save() {
+func (m *machine) save() error {
 	r, err := m.state()
 	if err != nil {
-		return // the log grows; the next command tries again
+		return fmt.Errorf("the application's state of position %d: %w", m.position, err)
 	}
 	m.disk.logged = 0
 	m.disk.add(job{mark: mark{m.disk.epoch, m.position}, state: r})
+	return nil
+}
+
+// rebase is save where the disk has another history. Records must not follow that one, so
+// an error is like one of the storage.
+func (m *machine) rebase() {
+	if err := m.save(); err != nil {
+		m.disk.add(job{err: err})
+	}
 }
 
 // whenDurable has done called once the position is on a majority of the disks; at once

@@ -88,6 +88,8 @@ func (r *Replica) store(s Storage, jobs []job) error {
 // returns the last.
 func some(s Storage, jobs []job) (k job, n int, err error) {
 	switch k = jobs[0]; {
+	case k.err != nil:
+		return k, 1, k.err
 	case k.promise > 0:
 		return k, 1, s.Promise(k.promise)
 	case k.state != nil:
