@@ -48,7 +48,7 @@ func Open(dir string) (*Log, error) {
 }
 
 func (l *Log) open() error {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	if err := makeFolder(l.dir); err != nil {
 		return err
 	}
 	var err error
@@ -70,7 +70,17 @@ func (l *Log) open() error {
 	if err := l.readLog(); err != nil {
 		return fmt.Errorf("log %d: %w", l.num, err)
 	}
+	if err := l.sync(); err != nil {
+		return err
+	}
 	return l.removeOthers()
+}
+
+// sync puts on the disk what was read: a process that was killed before its own sync may
+// have left it in the page cache alone. From here on it counts as stored, and what it
+// replaces may be removed.
+func (l *Log) sync() error {
+	return errors.Join(l.wal.Sync(), syncFolder(l.logPath(l.num)), syncFolder(l.dir))
 }
 
 // readLog opens the log of the pair for appending, and reads it.
@@ -166,6 +176,9 @@ func (l *Log) Save(epoch, position uint64, r io.Reader) error {
 		return l.located(err)
 	}
 	l.wal, l.last, l.batch = w, 0, 0
+	if err := syncFolder(l.logPath(l.num)); err != nil { // Create does so for its parent only
+		return l.located(err)
+	}
 	if err := writeState(l.statePath(l.num), l.stored, r); err != nil {
 		return l.located(err)
 	}

@@ -91,6 +91,15 @@ func TestStored(t *testing.T) {
 	}
 }
 
+// TestOpenMakesFolders, those above too.
+func TestOpenMakesFolders(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "a", "b")+"/")
+	ok(t, l.Save(1, 7, strings.NewReader("state")))
+	if s := reopen(t, l); s.Position != 7 {
+		t.Errorf("position %d, want 7", s.Position)
+	}
+}
+
 // TestOneProcess: who opens a storage that is open gets an error.
 func TestOneProcess(t *testing.T) {
 	l := open(t, t.TempDir())

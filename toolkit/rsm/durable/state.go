@@ -31,6 +31,20 @@ func (l *Log) statePath(num uint64) string {
 }
 func (l *Log) logPath(num uint64) string { return filepath.Join(l.dir, fmt.Sprintf("%016x.log", num)) }
 
+// makeFolder is os.MkdirAll, and has the folders it makes survive a crash of the machine.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := makeFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncFolder(filepath.Dir(dir))
+}
+
 // newest returns the highest number of a state; 0 if there is none.
 func newest(dir string) (num uint64, err error) {
 	list, err := os.ReadDir(dir)
