@@ -63,6 +63,27 @@ func TestStorageFails(t *testing.T) {
 	})
 }
 
+// faithless is a storage that takes no promises.
+type faithless struct{ memory }
+
+func (f *faithless) Promise(uint64) error { return errFull }
+
+// TestStorageFailsAtTheBeginning: who waits for the group to run is told why it does not here.
+func TestStorageFailsAtTheBeginning(t *testing.T) {
+	node := testring.Open(t, 1, testring.Timeout)[0]
+	r, err := JoinDurable(testring.Patient(t), node, "g", &journal{}, Durability{Storage: &faithless{}, Disks: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unknown *UnknownError
+	if _, err := r.Propose(testring.Patient(t), []byte("x")); !errors.Is(err, errFull) || errors.As(err, &unknown) {
+		t.Errorf("Propose: %v, want %v, and to know that it is not applied", err, errFull)
+	}
+	if err := r.Read(testring.Patient(t), func() {}); !errors.Is(err, errFull) {
+		t.Errorf("Read: %v, want %v", err, errFull)
+	}
+}
+
 var errFiles = errors.New("too many open files")
 
 // moody is a journal whose Snapshot fails from a call on.

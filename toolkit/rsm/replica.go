@@ -77,7 +77,7 @@ func (r *Replica) Position() (p uint64) {
 // is back, and proposes it again if nothing has.
 //
 // An *UnknownError says that it may or may not be applied. With any other error it is
-// not: those of engine.Group.Send, and those that wrap ctx's.
+// not: those of engine.Group.Send, those that wrap ctx's, or the storage's.
 func (r *Replica) Propose(ctx context.Context, command []byte) ([]byte, error) {
 	for {
 		result, err := r.propose(ctx, r.NewID(), command, false)
@@ -146,10 +146,18 @@ func (r *Replica) attempt(ctx context.Context, id ID, command []byte) (o outcome
 	return o, true
 }
 
-// present waits until this member is one of a group that goes on.
+// present waits until this member is one of a group that goes on. One whose storage has
+// failed is of no use to it.
 func (r *Replica) present(ctx context.Context) error {
 	for {
-		err := r.host.Await(ctx, func(m *machine) (bool, error) { return m.ready(), nil })
+		err := r.host.Await(ctx, func(m *machine) (bool, error) {
+			select {
+			case <-r.broken:
+				return false, r.reason
+			default:
+				return m.ready(), nil
+			}
+		})
 		if !errors.Is(err, engine.ErrExpelled) {
 			return err
 		}
@@ -176,8 +184,8 @@ func await[T any](ctx context.Context, r *Replica, done <-chan T) (v T, err erro
 // had been told its result, at any member, before Read was called: reads and commands are
 // linearizable. It costs a message, which reads at the same time share. f must be quick,
 // and not keep what it has seen unless it copies. It may be called again, if this node is
-// expelled meanwhile: what counts is the last time. Errors wrap ctx's, engine.ErrClosed or
-// engine.ErrNotMember, or are those of engine.Group.Send.
+// expelled meanwhile: what counts is the last time. Errors wrap ctx's, engine.ErrClosed,
+// engine.ErrNotMember or the storage's, or are those of engine.Group.Send.
 func (r *Replica) Read(ctx context.Context, f func()) error {
 	for {
 		err := r.barrier(ctx)

@@ -64,8 +64,9 @@ func (r *Replica) write(d *disk) {
 		r.host.Look(func(*machine) { jobs, d.jobs = d.jobs, nil })
 		if err := r.store(d.cfg.Storage, jobs); err != nil {
 			r.host.Look(func(*machine) { d.fail() })
-			r.reason = fmt.Errorf("rsm: storing: %w", err)
+			r.reason = fmt.Errorf("storing: %w", err)
 			close(r.broken)
+			r.host.Post(func(*machine, toolkit.Out) {}) // wakes those in present
 			return
 		}
 	}
