@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"cohort/engine"
@@ -31,7 +33,7 @@ func TestBrokenStorageTakesNothing(t *testing.T) {
 		d.add(job{state: &states[i]})
 		d.add(job{record: []byte("record")})
 		if i == 0 {
-			d.fail()
+			d.close()
 		}
 	}
 	if len(d.jobs) != 0 || states[0].times != 1 || states[1].times != 1 {
@@ -57,8 +59,8 @@ func TestStorageFails(t *testing.T) {
 		t.Errorf("%v, want %v", err, errFull)
 	}
 	r.host.Look(func(m *machine) {
-		if !m.disk.broken || len(m.disk.jobs) != 0 {
-			t.Errorf("broken: %v, %d jobs wait", m.disk.broken, len(m.disk.jobs))
+		if !m.disk.closed || len(m.disk.jobs) != 0 {
+			t.Errorf("closed: %v, %d jobs wait", m.disk.closed, len(m.disk.jobs))
 		}
 	})
 }
@@ -144,4 +146,83 @@ func TestSnapshotFailsAtTheBeginning(t *testing.T) {
 			t.Errorf("from its call %d on: %v, want %v", from, err, errFiles)
 		}
 	}
+}
+
+// counted is a journal that counts its snapshots that are open.
+type counted struct {
+	journal
+	open atomic.Int64
+}
+
+type countedReader struct {
+	io.Reader
+	open *atomic.Int64
+}
+
+func (r countedReader) Close() error {
+	r.open.Add(-1)
+	return nil
+}
+
+func (c *counted) Snapshot() (io.ReadCloser, error) {
+	r, err := c.journal.Snapshot()
+	c.open.Add(1)
+	return countedReader{r, &c.open}, err
+}
+
+// TestJoinThatFailsClosesSnapshots.
+func TestJoinThatFailsClosesSnapshots(t *testing.T) {
+	node := testring.Open(t, 1, testring.Timeout)[0]
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+	app := &counted{}
+	_, err := JoinDurable(testring.Patient(t), node, "g", app, Durability{Storage: &memory{}, Disks: 1})
+	if n := app.open.Load(); err == nil || n != 0 {
+		t.Errorf("%v; %d snapshots are open, want an error and none", err, n)
+	}
+}
+
+// slow is a storage whose Append waits for the gate.
+type slow struct {
+	memory
+	once        sync.Once
+	begun, gate chan struct{}
+}
+
+func newSlow() *slow { return &slow{begun: make(chan struct{}), gate: make(chan struct{})} }
+
+func (s *slow) Append(records [][]byte) error {
+	s.once.Do(func() { close(s.begun) })
+	<-s.gate
+	return s.memory.Append(records)
+}
+
+// TestLeaveClosesSnapshots that wait to be stored.
+func TestLeaveClosesSnapshots(t *testing.T) {
+	node := testring.Open(t, 1, testring.Timeout)[0]
+	app, s := &counted{}, newSlow()
+	r, err := JoinDurable(testring.Patient(t), node, "g", app, Durability{Storage: s, Disks: 1, LogLimit: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	propose := func(command string) {
+		work.Go(func() { _, _ = r.Propose(testring.Patient(t), []byte(command)) }) // the group is left meanwhile
+	}
+	propose("short")
+	<-s.begun
+	for range 4 {
+		propose("so long that the state is saved")
+	}
+	testring.Eventually(t, "snapshots wait", func() bool { return app.open.Load() >= 2 })
+	left := make(chan error)
+	go func() { left <- r.Leave(testring.Patient(t)) }()
+	<-r.Group().Gone()
+	close(s.gate)
+	if err := <-left; err != nil {
+		t.Fatal(err)
+	}
+	work.Wait()
+	testring.Eventually(t, "none is open", func() bool { return app.open.Load() == 0 })
 }

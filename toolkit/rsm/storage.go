@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"cohort/engine"
 	"cohort/membership"
@@ -81,16 +82,18 @@ type disk struct {
 	promised  uint64 // on the disk
 	promising uint64 // on its way there
 	surplus   bool   // there are as many members as disks without it
-	broken    bool   // the storage has failed: nothing is written any more
 	told      bool   // the others what it has
 	fresh     bool   // the state has been taken over, and is not on its way to the disk
-	jobs      []job  // for the storage, oldest first
 	logged    int    // bytes appended since the state was saved
 	synced    mark   // what is on the disk
 	others    map[uint64]mark
 	held      []held
 	order     []uint64      // members, oldest first
 	wake      chan struct{} // holds one: there are jobs
+
+	mu     sync.Mutex // a Join that has failed gives no host, whose lock would do
+	jobs   []job      // for the storage, oldest first
+	closed bool       // nothing is written any more
 }
 
 // have is what a member has told.
@@ -133,24 +136,29 @@ func newDisk(cfg Durability) (*disk, error) {
 	return &disk{cfg: cfg, others: map[uint64]mark{}, wake: make(chan struct{}, 1)}, nil
 }
 
-// fail gives up what waits for a storage that has failed, and what would come.
-func (d *disk) fail() {
-	d.broken = true
-	for _, j := range d.jobs {
-		j.drop()
-	}
+// close gives up what waits for the storage, and what would come.
+func (d *disk) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	drop(d.jobs)
 	d.jobs = nil
 }
 
-func (j job) drop() {
-	if j.state != nil {
-		_ = j.state.Close() // nobody reads it
+// drop closes the states of jobs that are not done.
+func drop(jobs []job) {
+	for _, j := range jobs {
+		if j.state != nil {
+			_ = j.state.Close() // nobody reads it
+		}
 	}
 }
 
 func (d *disk) add(j job) {
-	if d.surplus || d.broken {
-		j.drop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.surplus || d.closed {
+		drop([]job{j})
 		return
 	}
 	d.jobs = append(d.jobs, j)
@@ -158,4 +166,12 @@ func (d *disk) add(j job) {
 	case d.wake <- struct{}{}:
 	default: // there are others
 	}
+}
+
+// take returns what waits for the storage.
+func (d *disk) take() (jobs []job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	jobs, d.jobs = d.jobs, nil
+	return jobs
 }

@@ -33,6 +33,7 @@ func JoinDurable(ctx context.Context, node *engine.Node, name string, app Applic
 	}
 	r, err := join(ctx, node, name, m)
 	if err != nil {
+		m.disk.close()
 		return nil, err
 	}
 	go r.write(m.disk)
@@ -52,22 +53,26 @@ const undoWithin = time.Second
 // write does what there is to do for the storage, all that waits at a time, until the
 // node is closed, the group left, or the storage fails.
 func (r *Replica) write(d *disk) {
+	err := r.storeAll(d)
+	d.close()
+	if err != nil {
+		r.reason = fmt.Errorf("storing: %w", err)
+		close(r.broken)
+		r.host.Post(func(*machine, toolkit.Out) {}) // wakes those in present
+	}
+}
+
+func (r *Replica) storeAll(d *disk) error {
 	for {
 		select {
 		case <-d.wake:
 		case <-r.node.Done():
-			return
+			return nil
 		case <-r.host.Group().Gone():
-			return
+			return nil
 		}
-		var jobs []job
-		r.host.Look(func(*machine) { jobs, d.jobs = d.jobs, nil })
-		if err := r.store(d.cfg.Storage, jobs); err != nil {
-			r.host.Look(func(*machine) { d.fail() })
-			r.reason = fmt.Errorf("storing: %w", err)
-			close(r.broken)
-			r.host.Post(func(*machine, toolkit.Out) {}) // wakes those in present
-			return
+		if err := r.store(d.cfg.Storage, d.take()); err != nil {
+			return err
 		}
 	}
 }
@@ -76,10 +81,11 @@ func (r *Replica) write(d *disk) {
 func (r *Replica) store(s Storage, jobs []job) error {
 	for len(jobs) > 0 {
 		k, n, err := some(s, jobs)
+		jobs = jobs[n:]
 		if err != nil {
+			drop(jobs)
 			return err
 		}
-		jobs = jobs[n:]
 		r.host.Post(func(m *machine, out toolkit.Out) { m.wrote(k, out) })
 	}
 	return nil
