@@ -1,12 +1,14 @@
 package rsm
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"cohort/engine"
 	"cohort/internal/testring"
@@ -224,5 +226,76 @@ func TestLeaveClosesSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	work.Wait()
-	testring.Eventually(t, "none is open", func() bool { return app.open.Load() == 0 })
+	if n := app.open.Load(); n != 0 {
+		t.Errorf("%d snapshots stay open", n)
+	}
+}
+
+// TestReleased: a storage is released once no call of it is under way.
+func TestReleased(t *testing.T) {
+	for _, how := range []string{"leave", "close"} {
+		node := testring.Open(t, 1, testring.Timeout)[0]
+		s := newSlow()
+		r, err := JoinDurable(testring.Patient(t), node, "g", &journal{}, Durability{Storage: s, Disks: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go r.Propose(testring.Patient(t), []byte("x")) // its error is engine.ErrNotMember or ErrClosed
+		<-s.begun
+		if how == "leave" {
+			ctx, cancel := context.WithTimeout(testring.Patient(t), 50*time.Millisecond)
+			defer cancel()
+			if err := r.Leave(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Leave with a call under way: %v, want DeadlineExceeded", err)
+			}
+		} else if err := node.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-r.Released():
+			t.Errorf("%s: released, and a call is under way", how)
+		case <-time.After(20 * time.Millisecond):
+		}
+		close(s.gate)
+		select {
+		case <-r.Released():
+		case <-testring.Patient(t).Done():
+			t.Errorf("%s: not released", how)
+		}
+	}
+}
+
+// busy is a storage whose Save waits for the gate.
+type busy struct {
+	memory
+	begun, gate chan struct{}
+	ended       atomic.Bool
+}
+
+func (s *busy) Save(epoch, position uint64, r io.Reader) error {
+	close(s.begun)
+	<-s.gate
+	defer s.ended.Store(true)
+	return s.memory.Save(epoch, position, r)
+}
+
+// TestErrDisksReleases: who is told that there are more members than disks has the storage back.
+func TestErrDisksReleases(t *testing.T) {
+	nodes := testring.Open(t, 2, testring.Timeout)
+	if _, err := JoinDurable(testring.Patient(t), nodes[0], "g", &journal{}, Durability{Storage: &memory{}, Disks: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := &busy{begun: make(chan struct{}), gate: make(chan struct{})}
+	ctx, cancel := context.WithCancel(testring.Patient(t))
+	defer cancel()
+	go func() {
+		<-s.begun
+		cancel()
+		time.Sleep(200 * time.Millisecond)
+		close(s.gate)
+	}()
+	_, err := JoinDurable(ctx, nodes[1], "g", &journal{}, Durability{Storage: s, Disks: 1})
+	if !errors.Is(err, ErrDisks) || !s.ended.Load() {
+		t.Errorf("%v, its last call has ended: %v; want ErrDisks and true", err, s.ended.Load())
+	}
 }

@@ -29,12 +29,13 @@ func (e *UnknownError) Unwrap() error { return e.Err }
 // Replica is one member's copy of an application. Its methods may be called from any
 // goroutine, but not inside a handler of the node, nor inside the application.
 type Replica struct {
-	node   *engine.Node
-	host   *toolkit.Host[*machine]
-	client uint64
-	drawn  atomic.Uint64
-	broken chan struct{} // closed when the storage has failed
-	reason error         // why it has; read after broken
+	node     *engine.Node
+	host     *toolkit.Host[*machine]
+	client   uint64
+	drawn    atomic.Uint64
+	broken   chan struct{} // closed when the storage has failed
+	reason   error         // why it has; read after broken
+	released chan struct{} // closed when the storage is not used any more
 }
 
 // Join makes the node a member of the named group with app as its copy, in the state of
@@ -45,11 +46,16 @@ func Join(ctx context.Context, node *engine.Node, name string, app Application) 
 	if err != nil {
 		return nil, err
 	}
-	return join(ctx, node, name, m)
+	r, err := join(ctx, node, name, m)
+	if err != nil {
+		return nil, err
+	}
+	close(r.released) // it has none
+	return r, nil
 }
 
 func join(ctx context.Context, node *engine.Node, name string, m *machine) (r *Replica, err error) {
-	r = &Replica{node: node, broken: make(chan struct{})}
+	r = &Replica{node: node, broken: make(chan struct{}), released: make(chan struct{})}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	r.client = binary.LittleEndian.Uint64(b[:])
@@ -244,5 +250,22 @@ func (r *Replica) ReadLocal(f func()) { r.host.Look(func(*machine) { f() }) }
 // Group returns the group that the replica is a member of.
 func (r *Replica) Group() *engine.Group { return r.host.Group() }
 
-// Leave leaves the group. What waits ends with engine.ErrNotMember.
-func (r *Replica) Leave(ctx context.Context) error { return r.host.Leave(ctx) }
+// Released returns a channel that is closed when the storage is the caller's again: the
+// group has been left, the node is closed, or the storage has failed, and no call of it is
+// under way. Without a storage it is closed from the beginning.
+func (r *Replica) Released() <-chan struct{} { return r.released }
+
+// Leave leaves the group, and waits until Released. What waits ends with
+// engine.ErrNotMember. Errors are those of engine.Group.Leave; and one that wraps ctx's, if
+// the group is left and the storage is still in use.
+func (r *Replica) Leave(ctx context.Context) error {
+	if err := r.host.Leave(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-r.released:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("rsm: waiting for the storage: %w", context.Cause(ctx))
+	}
+}

@@ -40,7 +40,7 @@ type Stored struct {
 
 // Durability says how a group survives that all its members fail at once.
 type Durability struct {
-	Storage Storage // the replica's from here on, until its node is closed
+	Storage Storage // the replica's from here on, until Replica.Released
 
 	// Disks is how many members the group has, each with a storage of its own. All must
 	// agree on it. A command is acknowledged once a majority of the disks has it, and
@@ -89,7 +89,7 @@ type disk struct {
 	others    map[uint64]mark
 	held      []held
 	order     []uint64      // members, oldest first
-	wake      chan struct{} // holds one: there are jobs
+	wake      chan struct{} // holds one: there are jobs, or the disk is closed
 
 	mu     sync.Mutex // a Join that has failed gives no host, whose lock would do
 	jobs   []job      // for the storage, oldest first
@@ -143,6 +143,7 @@ func (d *disk) close() {
 	d.closed = true
 	drop(d.jobs)
 	d.jobs = nil
+	d.poke()
 }
 
 // drop closes the states of jobs that are not done.
@@ -162,16 +163,20 @@ func (d *disk) add(j job) {
 		return
 	}
 	d.jobs = append(d.jobs, j)
+	d.poke()
+}
+
+func (d *disk) poke() {
 	select {
 	case d.wake <- struct{}{}:
-	default: // there are others
+	default: // it is awake already
 	}
 }
 
-// take returns what waits for the storage.
-func (d *disk) take() (jobs []job) {
+// take returns what waits for the storage; false if nothing will any more.
+func (d *disk) take() (jobs []job, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	jobs, d.jobs = d.jobs, nil
-	return jobs
+	return jobs, !d.closed
 }

@@ -19,7 +19,8 @@ import (
 // a storage that another replica has written to since it was opened; and those of a state
 // that cannot be read.
 //
-// With more members than disks it waits for one to fail, and then says ErrDisks.
+// With more members than disks it waits for one to fail, and then says ErrDisks. With an
+// error the storage is the caller's again.
 func JoinDurable(ctx context.Context, node *engine.Node, name string, app Application, cfg Durability) (*Replica, error) {
 	m, err := newMachine(app)
 	if err != nil {
@@ -40,7 +41,9 @@ func JoinDurable(ctx context.Context, node *engine.Node, name string, app Applic
 	if err := r.host.Await(ctx, func(m *machine) (bool, error) { return !m.disk.surplus, nil }); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 		defer cancel()
-		_ = r.Leave(undo) // nobody has it; the storage is the caller's again
+		m.disk.close()
+		_ = r.Leave(undo) // nobody has it
+		<-r.released
 		return nil, fmt.Errorf("rsm: group %q, %d disks: %w: %w", name, cfg.Disks, ErrDisks, err)
 	}
 	return r, nil
@@ -51,8 +54,9 @@ func JoinDurable(ctx context.Context, node *engine.Node, name string, app Applic
 const undoWithin = time.Second
 
 // write does what there is to do for the storage, all that waits at a time, until the
-// node is closed, the group left, or the storage fails.
+// node is closed, the group left, the disk closed, or the storage fails.
 func (r *Replica) write(d *disk) {
+	defer close(r.released)
 	err := r.storeAll(d)
 	d.close()
 	if err != nil {
@@ -71,7 +75,11 @@ func (r *Replica) storeAll(d *disk) error {
 		case <-r.host.Group().Gone():
 			return nil
 		}
-		if err := r.store(d.cfg.Storage, d.take()); err != nil {
+		jobs, ok := d.take()
+		if !ok {
+			return nil
+		}
+		if err := r.store(d.cfg.Storage, jobs); err != nil {
 			return err
 		}
 	}
