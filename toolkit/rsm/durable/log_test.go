@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,9 @@ import (
 	"cohort/toolkit/rsm"
 
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 func init() { wal.SegmentSizeBytes = 1 << 16 } // many small files are quick, and are cut
@@ -164,6 +168,34 @@ func TestTornTail(t *testing.T) {
 			if again := reopen(t, l); len(again.Records) != len(got)+1 {
 				t.Errorf("%d bytes %s: %d records after one more, want %d", cut, how, len(again.Records), len(got)+1)
 			}
+		}
+	}
+}
+
+// TestTornRecordThatHoldsALog: a torn write is dropped, whatever its records hold.
+func TestTornRecordThatHoldsALog(t *testing.T) {
+	entry, err := proto.Marshal(&raftpb.Entry{Index: new(uint64(7)), Term: new(uint64(1 << 31)), Data: []byte("y")})
+	ok(t, err)
+	rec, err := proto.Marshal(&walpb.Record{Type: new(int64(wal.EntryType)), Crc: new(uint32(0)), Data: entry})
+	ok(t, err)
+	later := append(binary.LittleEndian.AppendUint64(nil, uint64(len(rec))), rec...)
+	later = append(later, make([]byte, 9-len(later)%8)...) // so that copies of it lie at all places
+	command := bytes.Repeat(later, 100)
+	for _, count := range []int{1, 2} {
+		l := open(t, t.TempDir())
+		ok(t, l.Save(1, 0, strings.NewReader("state")))
+		ok(t, l.Append([][]byte{[]byte("acknowledged")}))
+		ok(t, l.Append([][]byte{command, command}[:count]))
+		ok(t, l.Close())
+		path, used := segment(t, l.dir)
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		ok(t, err)
+		at := (used - count*len(command)*3/4) &^ 511 // some of the first record
+		_, err = f.WriteAt(make([]byte, 512), int64(at))
+		ok(t, err)
+		ok(t, f.Close())
+		if s := open(t, l.dir).Stored(); len(s.Records) != 1 {
+			t.Errorf("%d records, want 1", len(s.Records))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -42,16 +43,24 @@ func examine(dir string) error {
 }
 
 // follows finds a write after the one that is torn, which is of the last readable one or
-// of the next.
+// of the next. What records hold may look like writes, and is passed over as long as it is
+// known where they end.
 func follows(path string, offset int64, last uint64) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	for at := offset; at+8 <= int64(len(b)); at += 8 {
+	known := true
+	for at := offset; at+8 <= int64(len(b)); {
 		if k := batchAt(b[at:]); k > last+1 && k < last+1<<32 {
 			return fmt.Errorf("file '%s' is damaged at position: %d, for at %d there is a later write", filepath.Base(path), offset, at)
 		}
+		n := int64(0)
+		if known {
+			n = frameAt(b[at:])
+			known = n > 0
+		}
+		at += max(n, 8)
 	}
 	return nil
 }
@@ -95,6 +104,31 @@ func batchAt(b []byte) uint64 {
 		return 0
 	}
 	return batchOf(&rec)
+}
+
+// frameAt returns how long the frame at the beginning of b is, bytes, of which some may
+// lack; 0 if its length may be damaged: the data, which is a record's last field, does not
+// end where the record does.
+func frameAt(b []byte) int64 {
+	size := binary.LittleEndian.Uint64(b) & (1<<56 - 1)
+	for rest := b[8:]; ; {
+		num, kind, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return 0
+		}
+		rest = rest[n:]
+		if num == 3 && kind == protowire.BytesType {
+			data, n := protowire.ConsumeVarint(rest)
+			if before := uint64(len(b) - 8 - len(rest) + n); n < 0 || data > size || before+data != size {
+				return 0
+			}
+			return int64((8 + size + 7) &^ 7) // with its padding
+		}
+		if n = protowire.ConsumeFieldValue(num, kind, rest); n < 0 {
+			return 0
+		}
+		rest = rest[n:]
+	}
 }
 
 // batchOf returns the number of the write that a record is of; 0 if it has none.
