@@ -23,16 +23,19 @@ func (n *Node) rank() int { return n.presence.now().rank }
 // submitting prepares for what an operation of this node's own will do, just before
 // it is packed: from here on all that comes for a group that is being joined is kept,
 // since the state that it will get may lack it. What was delivered here before is in
-// the past of the operation, and so is in that state.
-func (n *Node) submitting(payload []byte) {
+// the past of the operation, and so is in that state. It is false for a join that is not
+// to be sent: nobody wants it any more, or it is the second one, since the node came back
+// into the ring and joined its groups again while their Joins were still in the queue.
+func (n *Node) submitting(payload []byte) bool {
 	o, ok := groups.ParseOp(payload)
 	if !ok || o.Kind != groups.Join {
-		return
+		return true
 	}
 	g := n.groups.local(o.Name)
-	if g == nil {
-		return
+	if g == nil || g.asked {
+		return false
 	}
+	g.asked = true
 	if n.groups.at(g.slot) != g { // else it joins again
 		n.groups.bind(g)
 		n.stats.groups.enter(g)
@@ -43,6 +46,7 @@ func (n *Node) submitting(payload []byte) {
 			t.Local = g
 		}
 	}
+	return true
 }
 
 // control takes an operation, which all nodes carry out at the same place.
@@ -386,6 +390,7 @@ func (n *Node) expel(c site.Change) {
 	n.offers.clear()
 	n.groups.catching = nil
 	for _, g := range n.groups.own() {
+		g.asked, g.again = false, false
 		if g.id == 0 {
 			g.cutShort()
 			if g.leaving.Load() {

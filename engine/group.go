@@ -98,6 +98,7 @@ type Group struct {
 
 	// The holder of Node.mu's:
 	view  GroupView // the last that the handler was told of
+	asked bool      // its join has been submitted in this membership of the ring
 	again bool      // join again once the restore that was cut short has ended
 	why   error     // its state cannot be restored: it is being left
 }

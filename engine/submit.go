@@ -367,7 +367,7 @@ var fence = core.Message{Level: Causal, Kind: kindControl}
 
 // fetch makes the next message the one being sent. Messages to a group that this
 // node is not in, or not again yet, are passed over: they were sent while the node
-// was being expelled.
+// was being expelled. So are joins of groups that are being joined already.
 func (n *Node) fetch() bool {
 	for {
 		s := &n.sending
@@ -402,11 +402,11 @@ func (n *Node) fetch() bool {
 // and until the table of its groups is known, they wait.
 func (n *Node) mayFetch() bool { return n.roster.Known() && n.proc.In() }
 
-// address puts the group's number in the ring in the place of this node's own.
+// address puts the group's number in the ring in the place of this node's own. It is false
+// for what is to be passed over.
 func (n *Node) address(s *sending) bool {
 	if s.msg.Kind == kindControl {
-		n.submitting(s.whole)
-		return true
+		return n.submitting(s.whole)
 	}
 	g := n.groups.at(s.msg.Group)
 	if g == nil || g.id == 0 {

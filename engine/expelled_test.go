@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// soon is a timeout by which a node that stands still is expelled before long.
+func soon(c *Config) { c.Timeout = 300 * time.Millisecond }
+
+// stall has the others expel n, as SIGSTOP would, and waits until it has learned of it.
+func stall(t *testing.T, n, other *Node) {
+	t.Helper()
+	before := n.Stats().Expelled
+	locked(n, func() {
+		members := len(other.View().Members)
+		eventually(t, "a view without the one that stands still", func() bool { return len(other.View().Members) < members })
+	})
+	eventually(t, "it knows that it is out", func() bool { return n.Stats().Expelled > before })
+}
+
+// guarded is a ledger whose Restore waits at a gate, and that counts what is called meanwhile.
+type guarded struct {
+	ledger
+	gate      *blocker
+	restoring atomic.Int32
+}
+
+func (h *guarded) Restore(r io.Reader) error {
+	h.restoring.Add(1)
+	defer h.restoring.Add(-1)
+	h.gate.wait()
+	return h.ledger.Restore(r)
+}
+
+// TestJoinWhileComingBack: a node that is back in the ring joins its groups again while a Join
+// has just been called. One of the two joins is enough.
+func TestJoinWhileComingBack(t *testing.T) {
+	nodes := openRing(t, 2, nil)
+	if _, err := nodes[0].Join(patient(t), "g", &ledger{}); err != nil {
+		t.Fatal(err)
+	}
+	n, done := nodes[1], make(chan error, 1)
+	locked(n, func() {
+		go func() { _, err := n.Join(patient(t), "g", &ledger{}); done <- err }()
+		eventually(t, "the join waits to be sent", func() bool { return n.submits.Pending() > 0 })
+		n.arrived()
+	})
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(awaitFor / 2):
+		t.Error("Join waits for a state that nobody offers")
+	}
+}
+
+// TestJoinWaitsForRoomWhenExpelled: room that comes about by the expulsion itself is used by
+// Joins that have waited for it.
+func TestJoinWaitsForRoomWhenExpelled(t *testing.T) {
+	cluster := clusterOf(t)
+	b := newBlocker(t)
+	defer b.resume()
+	var nodes []*Node
+	for i := range 3 {
+		nodes = append(nodes, open(t, cluster, fmt.Sprint("node", i), func(c *Config) {
+			soon(c)
+			c.SubmitRing, c.HoldLimit, c.SlowLimit = 1<<16, 1<<20, time.Minute
+		}))
+	}
+	const many = 6
+	names := manyNames(many)
+	if _, err := nodes[0].JoinAll(patient(t), names, func(string) Handler { return &ledger{} }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodes[0].Join(patient(t), "full", Queued(HandlerFunc(func(*Message) { b.wait() }), 0)); err != nil {
+		t.Fatal(err)
+	}
+	n := nodes[2]
+	g, err := n.Join(patient(t), "full", HandlerFunc(func(*Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Int64
+	go func() {
+		for g.Send(context.Background(), FIFO, make([]byte, 1000)) == nil {
+			sent.Add(1)
+		}
+	}()
+	steadily(t, "senders", sent.Load)
+	ctx, cancel := context.WithTimeout(context.Background(), awaitFor/2)
+	defer cancel()
+	done := make(chan error, many)
+	for _, name := range names {
+		go func() { _, err := n.Join(ctx, name, &ledger{}); done <- err }()
+	}
+	eventually(t, "all Joins have begun", func() bool { return len(n.groups.own()) == many+1 })
+	time.Sleep(50 * time.Millisecond)
+	stall(t, n, nodes[1])
+	b.resume()
+	for range many {
+		if err := <-done; err != nil && !errors.Is(err, ErrExpelled) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestExpelledWhileRestoring: a node is expelled again while the state that it gets after an
+// expulsion is being restored, and once more when it waits for that to end.
+func TestExpelledWhileRestoring(t *testing.T) {
+	cluster := clusterOf(t)
+	gate := newBlocker(t)
+	defer gate.resume()
+	gate.resume()
+	var nodes []*Node
+	for i := range 3 {
+		nodes = append(nodes, open(t, cluster, fmt.Sprint("node", i), soon))
+	}
+	if _, err := nodes[0].Join(patient(t), "g", &ledger{}); err != nil {
+		t.Fatal(err)
+	}
+	n, h := nodes[2], &guarded{gate: gate}
+	g, err := n.Join(patient(t), "g", h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate = newBlocker(t)
+	defer gate.resume()
+	h.gate = gate
+	stall(t, n, nodes[0])
+	eventually(t, "the state is being restored", func() bool { return h.restoring.Load() == 1 })
+	stall(t, n, nodes[0])
+	eventually(t, "the group waits for that to end", func() (waits bool) {
+		locked(n, func() { waits = g.again })
+		return waits
+	})
+	stall(t, n, nodes[0])
+	gate.resume()
+	began := time.Now()
+	eventually(t, "it is back", func() (back bool) {
+		locked(n, func() { back = g.id != 0 && g.restore == nil && !g.away.Load() })
+		return back
+	})
+	if took := time.Since(began); took > awaitFor/2 {
+		t.Errorf("back after %v", took)
+	}
+}
