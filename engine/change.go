@@ -413,7 +413,9 @@ func (n *Node) expel(c site.Change) {
 		g.id = 0
 		g.asks.fail(err)
 		g.cutShort()
-		if g.view.Num > 0 {
+		if r := g.restore; r != nil {
+			r.last = &v
+		} else if g.view.Num > 0 {
 			n.show(g, v)
 		}
 		if g.leaving.Load() {

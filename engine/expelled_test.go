@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,12 @@ type guarded struct {
 	ledger
 	gate      *blocker
 	restoring atomic.Int32
+	meanwhile atomic.Int32 // calls of View
+}
+
+func (h *guarded) View(v GroupView) {
+	h.meanwhile.Add(h.restoring.Load())
+	h.ledger.View(v)
 }
 
 func (h *guarded) Restore(r io.Reader) error {
@@ -111,32 +118,38 @@ func TestJoinWaitsForRoomWhenExpelled(t *testing.T) {
 	}
 }
 
-// TestExpelledWhileRestoring: a node is expelled again while the state that it gets after an
-// expulsion is being restored, and once more when it waits for that to end.
-func TestExpelledWhileRestoring(t *testing.T) {
-	cluster := clusterOf(t)
-	gate := newBlocker(t)
-	defer gate.resume()
-	gate.resume()
-	var nodes []*Node
+// comesBack opens three nodes of which the last is expelled, and in the Restore that follows.
+func comesBack(t *testing.T, gate *blocker) (nodes []*Node, g *Group, h *guarded) {
+	t.Helper()
+	cluster, first := clusterOf(t), newBlocker(t)
+	first.resume()
 	for i := range 3 {
 		nodes = append(nodes, open(t, cluster, fmt.Sprint("node", i), soon))
 	}
 	if _, err := nodes[0].Join(patient(t), "g", &ledger{}); err != nil {
 		t.Fatal(err)
 	}
-	n, h := nodes[2], &guarded{gate: gate}
-	g, err := n.Join(patient(t), "g", h)
+	h = &guarded{gate: first}
+	g, err := nodes[2].Join(patient(t), "g", h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate = newBlocker(t)
-	defer gate.resume()
 	h.gate = gate
-	stall(t, n, nodes[0])
+	stall(t, nodes[2], nodes[0])
 	eventually(t, "the state is being restored", func() bool { return h.restoring.Load() == 1 })
+	return nodes, g, h
+}
+
+// TestExpelledWhileRestoring: a node is expelled again while the state that it gets after an
+// expulsion is being restored, and once more when it waits for that to end. Its handler is
+// told after Restore.
+func TestExpelledWhileRestoring(t *testing.T) {
+	gate := newBlocker(t)
+	defer gate.resume()
+	nodes, g, h := comesBack(t, gate)
+	n := nodes[2]
 	stall(t, n, nodes[0])
-	eventually(t, "the group waits for that to end", func() (waits bool) {
+	eventually(t, "the group waits for Restore to end", func() (waits bool) {
 		locked(n, func() { waits = g.again })
 		return waits
 	})
@@ -149,5 +162,30 @@ func TestExpelledWhileRestoring(t *testing.T) {
 	})
 	if took := time.Since(began); took > awaitFor/2 {
 		t.Errorf("back after %v", took)
+	}
+	var told []bool
+	for _, v := range h.views {
+		told = append(told, v.Expelled)
+	}
+	if want := []bool{false, true, true, false}; h.meanwhile.Load() > 0 || !slices.Equal(told, want) {
+		t.Errorf("%d calls of View in Restore; views that tell of an expulsion: %v, want %v", h.meanwhile.Load(), told, want)
+	}
+}
+
+// TestCloseWhileRestoring: the handler is not told of the view without its node.
+func TestCloseWhileRestoring(t *testing.T) {
+	gate := newBlocker(t)
+	defer gate.resume()
+	nodes, _, h := comesBack(t, gate)
+	done := make(chan error, 1)
+	go func() { done <- nodes[2].Close() }()
+	eventually(t, "the view without it", func() bool { return len(nodes[0].View().Members) == 2 })
+	time.Sleep(50 * time.Millisecond)
+	gate.resume()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if h.meanwhile.Load() > 0 {
+		t.Error("View is called in Restore")
 	}
 }

@@ -263,9 +263,9 @@ const (
 )
 
 // Close leaves the ring and stops the node: what was sent before is delivered,
-// then comes the view without this node, at itself too. It waits for that for a
-// second at the most, ends the loop and closes the sockets. Senders that wait get
-// ErrClosed. Queued handlers are called with what is in their queues. No handler
+// then comes the view without this node, at itself too, but for handlers in Restore. It
+// waits for that for a second at the most, ends the loop and closes the sockets. Senders
+// that wait get ErrClosed. Queued handlers are called with what is in their queues. No handler
 // runs after Close has returned, except when a handler itself calls Close: then the
 // node ends once the handler returns. Closing again does nothing.
 func (n *Node) Close() error {

@@ -34,8 +34,9 @@ type restoring struct {
 	offers  []*offer    // likewise: snapshots to take
 	running bool        // the state is being fetched
 	cancel  context.CancelFunc
-	cut     bool // the result is not wanted any more
-	void    bool // nor is it, but another's
+	cut     bool       // the result is not wanted any more
+	last    *GroupView // to be shown then, when Restore has returned
+	void    bool       // nor is it, but another's
 	donor   uint64
 	waits   bool           // what runs is no fetching: see awaitRing
 	tried   []uint64       // IDs of donors that failed
@@ -347,6 +348,9 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 	}
 	if r.cut {
 		g.endRestore()
+		if r.last != nil && g.view.Num > 0 && !g.left() {
+			n.show(g, *r.last)
+		}
 		if g.again {
 			g.again = false
 			n.rejoin(g)

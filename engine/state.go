@@ -34,7 +34,8 @@ type Stateful interface {
 	// Restore replaces the handler's state by what r streams, up to io.EOF. It is called
 	// on a goroutine of its own, and nothing else of the handler meanwhile. If r fails,
 	// Restore returns that error and is called again with another member's state; an
-	// error of its own ends the Join. It is called again after an expulsion.
+	// error of its own ends the Join. It is called again after an expulsion. If the node is
+	// expelled or closed meanwhile, r fails.
 	Restore(r io.Reader) error
 }
 
