@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cohort/groups"
 )
 
 // soon is a timeout by which a node that stands still is expelled before long.
@@ -188,4 +190,34 @@ func TestCloseWhileRestoring(t *testing.T) {
 	if h.meanwhile.Load() > 0 {
 		t.Error("View is called in Restore")
 	}
+}
+
+// TestPassedOverMessagesAreCounted: what was accepted while the node was being expelled, and
+// comes before it is in the group again, is lost.
+func TestPassedOverMessagesAreCounted(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	g := joinAll(t, []*Node{n}, "g", func(int) Handler { return HandlerFunc(func(*Message) {}) })[0]
+	locked(n, func() {
+		id := g.id
+		g.id, n.fence = 0, false // nothing else is to be sent
+		defer func() { g.id = id }()
+		for want, f := range []func() error{
+			func() error { return n.sendOp(patient(t), groups.Op{Kind: groups.Join, Name: "unknown"}, nil) },
+			func() error { return g.TrySend(FIFO, nil) },
+		} {
+			if err := f(); err != nil {
+				t.Fatal(err)
+			}
+			if n.fetch() || n.stats.loop.MessagesLost != uint64(want) {
+				t.Errorf("%d messages lost, want %d", n.stats.loop.MessagesLost, want)
+			}
+		}
+		g.parting.SetAll()
+		if _, err := n.push(patient(t), false, pack(g.slot, FIFO, kindPlain), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n.fetch() || n.stats.loop.MessagesLost != 1 {
+			t.Errorf("%d messages lost: one was sent after the group had been left", n.stats.loop.MessagesLost)
+		}
+	})
 }

@@ -394,8 +394,19 @@ func (n *Node) fetch() bool {
 		if n.address(s) {
 			return true
 		}
+		if n.accepted(s) {
+			n.stats.loop.MessagesLost++
+		}
 		n.sent(errOutside)
 	}
+}
+
+// accepted tells whether the sender of a message that is passed over believes that it is on
+// its way. That of a large one waits for it, and one that came after this node's leave of
+// the group has been refused.
+func (n *Node) accepted(s *sending) bool {
+	g := n.groups.at(s.msg.Group)
+	return s.large == nil && s.msg.Kind != kindControl && g != nil && !g.parting.Set()
 }
 
 // mayFetch tells whether messages can go into the machine at all: outside of a ring,
