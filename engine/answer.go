@@ -123,7 +123,5 @@ func (n *Node) decline(g *Group, k *groups.Record) {
 		return
 	}
 	a := Answer{group: g, to: k.Sender, question: binary.LittleEndian.Uint64(k.Payload)}
-	if _, err := n.backlog.add(pack(g.slot, FIFO, kindReply), a.append(a.question|declined, nil), n.submits.End()); err != nil {
-		n.cfg.Logger.Error("a question could not be declined", "group", g.name, "error", err)
-	}
+	n.backlog.own(pack(g.slot, FIFO, kindReply), a.append(a.question|declined, nil), n.submits.End())
 }

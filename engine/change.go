@@ -293,7 +293,7 @@ func (n *Node) rejoin(g *Group) {
 	if g.again = g.restore != nil && g.restore.running; g.again {
 		return
 	}
-	n.operate(g, n.joinOp(g))
+	n.operate(n.joinOp(g))
 }
 
 // pass goes from one view to the next.

@@ -204,7 +204,7 @@ func (n *Node) takeBack() {
 // abandon leaves a group if its Join has given up.
 func (n *Node) abandon(g *Group) {
 	if g.unwanted.CompareAndSwap(true, false) {
-		n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
+		n.operate(groups.Op{Kind: groups.Leave, Name: g.name})
 	}
 }
 

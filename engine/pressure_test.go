@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cohort/groups"
 )
 
 // sequence is a handler that checks that it gets messages 0, 1, 2 ... of 8 bytes
@@ -347,4 +349,26 @@ func TestWideMessagesInQueue(t *testing.T) {
 	b.resume()
 	wg.Wait()
 	eventually(t, "all delivered", func() bool { return got.Load() == many })
+}
+
+// TestFullBacklogTakesTheEnginesOwn: what the engine itself has to say is not lost where
+// handlers have sent as much as may wait.
+func TestFullBacklogTakesTheEnginesOwn(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	g := joinAll(t, []*Node{n}, "g", func(int) Handler { return HandlerFunc(func(*Message) {}) })[0]
+	locked(n, func() {
+		nowhere := pack(g.slot+1, FIFO, kindPlain)
+		if _, err := n.backlog.add(nowhere, make([]byte, maxBacklog), n.submits.End()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.backlog.add(nowhere, []byte("x"), n.submits.End()); !errors.Is(err, ErrWouldBlock) {
+			t.Errorf("a handler's message past the limit: %v, want ErrWouldBlock", err)
+		}
+		n.decline(g, &groups.Record{Mark: groups.Message, Kind: kindAsk, Payload: make([]byte, askHead)})
+		n.operate(groups.Op{Kind: groups.Leave, Name: "g"})
+		if waits := len(n.backlog.list); waits != 3 {
+			t.Errorf("%d messages wait, want the handlers', a null reply and a leave", waits)
+		}
+	})
+	eventually(t, "the group has been left", g.left)
 }

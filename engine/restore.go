@@ -159,7 +159,7 @@ func (n *Node) startOver(g *Group) {
 	}
 	n.restores(g, newRestoring(newID(), n.proc.Site().Key()))
 	g.restore.keepView(n.groupView(n.roster.Table.Get(g.id)))
-	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
+	n.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: g.restore.serial})
 }
 
 // next takes the oldest record; nil if there is none.
@@ -403,7 +403,7 @@ func (n *Node) restart(g *Group, why error) {
 func (n *Node) askAgain(g *Group) {
 	r := g.restore
 	r.serial = newID()
-	n.operate(g, groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
+	n.operate(groups.Op{Kind: groups.Restart, Name: g.name, Serial: r.serial, Tried: r.tried})
 }
 
 // unasked tells whether somebody has the group's state who has not been asked for it.
@@ -453,10 +453,8 @@ func (n *Node) bound(g *Group) bool {
 // operate submits an operation of this node's own accord, on the loop. One that
 // comes while the ring cannot go on waits until it can: the others would else never
 // know of it.
-func (n *Node) operate(g *Group, o groups.Op) {
-	if _, err := n.backlog.add(controlMeta, o.Append(nil), n.submits.End()); err != nil {
-		n.cfg.Logger.Error("an operation of a group could not be sent", "group", g.name, "operation", string(o.Kind), "error", err)
-	}
+func (n *Node) operate(o groups.Op) {
+	n.backlog.own(controlMeta, o.Append(nil), n.submits.End())
 }
 
 // cannotRestore leaves a group again whose state cannot be restored here.
@@ -466,7 +464,7 @@ func (n *Node) cannotRestore(g *Group, why error) {
 	g.mute, g.why = true, why
 	g.leaving.Store(true)
 	g.endRestore()
-	n.operate(g, groups.Op{Kind: groups.Leave, Name: g.name})
+	n.operate(groups.Op{Kind: groups.Leave, Name: g.name})
 }
 
 // firstView shows the handler the group's view that its state belongs to; false if
@@ -535,6 +533,6 @@ func (n *Node) upToDate(g *Group) {
 		return
 	}
 	g.endRestore()
-	n.operate(g, groups.Op{Kind: groups.Ready, Name: g.name})
+	n.operate(groups.Op{Kind: groups.Ready, Name: g.name})
 	n.isIn(g)
 }

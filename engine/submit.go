@@ -224,8 +224,8 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint6
 	return pos, err
 }
 
-// backlog holds what handlers sent while the ring was full. It comes after what
-// they had put into the ring before.
+// backlog holds what handlers sent while the ring was full, and what the engine sends of
+// its own accord. It comes after what had been put into the ring before.
 type backlog struct {
 	used  atomic.Bool
 	list  []pending
@@ -250,13 +250,18 @@ func (b *backlog) add(meta uint64, payload []byte, after uint64) (pos uint64, er
 	if b.bytes+len(payload) > maxBacklog {
 		return 0, fmt.Errorf("engine: %w: a handler cannot wait, and %d bytes of handlers' messages wait already", ErrWouldBlock, b.bytes)
 	}
+	b.own(meta, payload, after)
+	return b.after, nil
+}
+
+// own is add for what the engine has to say itself: nobody could try it again later.
+func (b *backlog) own(meta uint64, payload []byte, after uint64) {
 	if b.empty() {
 		b.after = after
 		b.used.Store(true)
 	}
 	b.list = append(b.list, pending{meta, append([]byte(nil), payload...)})
 	b.bytes += len(payload)
-	return b.after, nil
 }
 
 func (b *backlog) next() pending {
