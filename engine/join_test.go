@@ -127,3 +127,20 @@ func TestLeaveAllThatCan(t *testing.T) {
 		return !slices.ContainsFunc(nodes[1].groups.own(), func(g *Group) bool { return g.Size() != 1 })
 	})
 }
+
+// TestJoinAllWithStates: of each group a state is fetched, and all at once.
+func TestJoinAllWithStates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of connections")
+	}
+	nodes := openRing(t, 2, nil)
+	names := manyNames(2 * maxEarly)
+	for _, n := range nodes {
+		if _, err := n.JoinAll(patient(t), names, func(string) Handler { return &ledger{} }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := nodes[1].Stats(); s.StatesRestored != uint64(len(names)) || s.StatesFailed > 0 {
+		t.Errorf("%d states restored, %d failed; want %d and none", s.StatesRestored, s.StatesFailed, len(names))
+	}
+}

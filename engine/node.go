@@ -77,6 +77,7 @@ type Node struct {
 	dumps   dumps
 	offers  offers
 	results results
+	reaches chan struct{} // one for each donor that is being connected to
 	seeds   seeds
 	work    sync.WaitGroup // goroutines that restore states, or write the recorder
 }
@@ -100,6 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.observeStart()
 	n.larges.turn = make(chan struct{}, 1)
+	n.reaches = make(chan struct{}, maxReaches)
 	n.message.node = n
 	n.roster = groups.NewRoster[*Group]()
 	n.groups.init()

@@ -40,13 +40,14 @@ type Stateful interface {
 }
 
 const (
-	offerFor  = 30 * time.Second // how long a snapshot waits to be fetched
-	awaitFor  = 10 * time.Second // how long one who fetches waits for the snapshot
-	stallFor  = 10 * time.Second // a transfer that stands still for so long is given up
-	maxOffers = 1024
+	offerFor = 30 * time.Second // how long a snapshot waits to be fetched
+	awaitFor = 10 * time.Second // how long one who fetches waits for the snapshot
+	stallFor = 10 * time.Second // a transfer that stands still for so long is given up
+	maxEarly = 1024             // fetches that wait for a snapshot which is not known of yet
 
 	reachEvery = 200 * time.Millisecond // how often a donor that cannot be reached is tried
 	reachTries = 10
+	maxReaches = 64 // at once: a donor, which several may join, refuses more than 256
 
 	stateHead = 16 // bytes of a stream's hello before the group's name: joiner and serial
 )
@@ -64,6 +65,7 @@ type offerKey struct {
 type offer struct {
 	key   offerKey
 	label []byte
+	early bool          // it is fetched, and this node has not come to where it is made
 	ready chan struct{} // closed when what follows is there
 	state io.ReadCloser
 	err   error
@@ -71,9 +73,10 @@ type offer struct {
 
 // offers is the snapshots that joiners have yet to fetch.
 type offers struct {
-	mu   sync.Mutex
-	open map[offerKey]*offer
-	shut chan struct{} // closed when nothing is offered any more
+	mu    sync.Mutex
+	open  map[offerKey]*offer
+	early int           // of them
+	shut  chan struct{} // closed when nothing is offered any more
 }
 
 func (t *offers) init() { t.open, t.shut = map[offerKey]*offer{}, make(chan struct{}) }
@@ -87,17 +90,44 @@ func (t *offers) isShut() bool {
 	}
 }
 
-// get returns the offer, which may still have to be made; nil if there are too many.
-func (t *offers) get(key offerKey) *offer {
+// expect returns the offer for one who fetches it: it may still have to be made. nil if too
+// many have to.
+func (t *offers) expect(key offerKey) *offer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.open[key]
-	if o == nil && len(t.open) < maxOffers && !t.isShut() {
-		o = &offer{key: key, ready: make(chan struct{})}
-		t.open[key] = o
-		time.AfterFunc(offerFor, func() { t.discard(o) })
+	if o == nil && t.early < maxEarly && !t.isShut() {
+		o = t.add(key)
+		o.early = true
+		t.early++
 	}
 	return o
+}
+
+// promise returns the offer that is to be made now. There are as many as there are joins.
+func (t *offers) promise(key offerKey) *offer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.open[key]
+	if o == nil {
+		return t.add(key)
+	}
+	t.known(o)
+	return o
+}
+
+func (t *offers) add(key offerKey) *offer {
+	o := &offer{key: key, ready: make(chan struct{})}
+	t.open[key] = o
+	time.AfterFunc(offerFor, func() { t.discard(o) })
+	return o
+}
+
+func (t *offers) known(o *offer) {
+	if o.early {
+		o.early = false
+		t.early--
+	}
 }
 
 // take removes an offer from the table: its snapshot is the caller's.
@@ -107,6 +137,7 @@ func (t *offers) take(o *offer) (mine bool) {
 	mine = t.open[o.key] == o
 	if mine {
 		delete(t.open, o.key)
+		t.known(o)
 	}
 	return mine
 }
@@ -178,11 +209,7 @@ func (t *offers) fail(o *offer, why error) {
 
 // offer makes a snapshot of the group's state for a joiner, at this place in the order.
 func (n *Node) offer(t *groups.Group[*Group], joiner, serial uint64) {
-	o := n.offers.get(offerKey{t.Name, joiner, serial})
-	if o == nil {
-		n.cfg.Logger.Error("too many states are waiting to be fetched", "group", t.Name)
-		return
-	}
+	o := n.offers.promise(offerKey{t.Name, joiner, serial})
 	n.note(recorder.StateOffered, joiner, 0, 0, t.Name)
 	o.label = n.stateLabel(t).Append(nil)
 	if g := t.Local; g.restore != nil { // it has the state, and is still catching up
@@ -222,7 +249,7 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	}
 	n.label("state-give", groupLabel, string(hello[stateHead:]))
 	key := offerKey{string(hello[stateHead:]), le.Uint64(hello), le.Uint64(hello[8:])}
-	o := n.offers.get(key)
+	o := n.offers.expect(key)
 	if o == nil {
 		return
 	}
@@ -308,7 +335,13 @@ func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member
 // and busy or cut off for a moment: if it is gone, the ring's next view ends ctx.
 func (n *Node) reach(ctx context.Context, donor membership.Member, hello []byte) (net.Conn, error) {
 	for try := 1; ; try++ {
+		select {
+		case n.reaches <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		conn, err := n.mesh.Stream(ctx, donor.Control, hello)
+		<-n.reaches
 		if err == nil || try == reachTries {
 			return conn, err
 		}
