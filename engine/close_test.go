@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -217,5 +219,29 @@ func TestCloseUnderLoad(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		closeAll(t, nodes)
 		wg.Wait()
+	}
+}
+
+// TestCloseInsideRestore: the node ends once Restore has returned.
+func TestCloseInsideRestore(t *testing.T) {
+	cluster := clusterOf(t)
+	if _, err := open(t, cluster, "a", nil).Join(patient(t), "g", &notebook{reader: plain}); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Cluster: cluster, Name: "b", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
+	b, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &notebook{reader: plain, restore: func(io.Reader) error { return b.Close() }}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := b.Join(ctx, "g", h); err != nil && !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	select {
+	case <-b.Done():
+	case <-ctx.Done():
+		t.Error("the node does not end")
 	}
 }

@@ -121,10 +121,11 @@ type groupTable struct {
 	last   uint32              // slot given last
 	locals map[string]*Group   // joined here, or being joined
 	queues map[*queue]struct{} // whose goroutines run
+	inside map[uint64]struct{} // goroutines that call Restore
 }
 
 func (t *groupTable) init() {
-	t.locals, t.queues = map[string]*Group{}, map[*queue]struct{}{}
+	t.locals, t.queues, t.inside = map[string]*Group{}, map[*queue]struct{}{}, map[uint64]struct{}{}
 }
 
 func (t *groupTable) close() {

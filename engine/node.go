@@ -274,7 +274,7 @@ func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.submits.Close()
 	_ = n.conn.Wake() // closed already: nothing to wake
-	if n.onLoop() {
+	if n.onLoop() || n.groups.onRestore() {
 		return nil
 	}
 	<-n.stopped

@@ -324,11 +324,33 @@ func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member
 		n.stats.stateReceived.Add(uint64(bytes) - before)
 		before = uint64(bytes)
 	})}
-	err = g.state.Restore(r)
-	if err == nil {
+	if err = n.groups.restore(g, r); err == nil {
 		_, err = io.Copy(io.Discard, r) // the end must have come, and agree
 	}
 	return fetched{label: l, err: err, own: err != nil && r.err == nil && ctx.Err() == nil}
+}
+
+// restore calls the handler, and has it known meanwhile whose goroutine this is.
+func (t *groupTable) restore(g *Group, r io.Reader) error {
+	caller := goroutineID()
+	t.mu.Lock()
+	t.inside[caller] = struct{}{}
+	t.mu.Unlock()
+	err := g.state.Restore(r)
+	t.mu.Lock()
+	delete(t.inside, caller)
+	t.mu.Unlock()
+	return err
+}
+
+// onRestore tells whether the caller is a handler's Restore.
+func (t *groupTable) onRestore() (yes bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.inside) > 0 {
+		_, yes = t.inside[goroutineID()]
+	}
+	return yes
 }
 
 // reach connects to a donor. One that does not answer may be the only one there is,
