@@ -35,7 +35,8 @@ type Stateful interface {
 	// on a goroutine of its own, and nothing else of the handler meanwhile. If r fails,
 	// Restore returns that error and is called again with another member's state; an
 	// error of its own ends the Join. It is called again after an expulsion. If the node is
-	// expelled or closed meanwhile, r fails.
+	// expelled or closed meanwhile, the group left or its Join given up, r fails: a handler
+	// is not to be joined with again before Restore has returned.
 	Restore(r io.Reader) error
 }
 
