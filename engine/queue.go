@@ -49,6 +49,10 @@ type queue struct {
 	bytes int   // of large payloads in it
 }
 
+// emptied is an item of a queue that is closed when all before it has been handled: the
+// state that is restored then contains that.
+type emptied chan struct{}
+
 // Marks in the metadata word, beside pack's fields; the sender's rank lies in the
 // group's place.
 const (
@@ -221,6 +225,9 @@ func (q *queue) call(m *Message, meta uint64, payload []byte) {
 		case GroupView:
 			m.view = &item
 			q.h.View(item)
+			return
+		case emptied:
+			close(item)
 			return
 		case *offer:
 			q.node.offers.fill(item, q.group.state)

@@ -207,10 +207,20 @@ func (g *Group) fetchFrom(donor int, v membership.View) {
 	r.running, r.waits, r.cancel, r.donor = true, false, cancel, from.ID
 	serial, self := r.serial, n.proc.Self().ID
 	n.note(recorder.StateFetch, from.ID, 0, 0, g.name)
+	ready := make(emptied)
+	if g.queue != nil {
+		n.enqueue(g.queue, ready)
+	} else {
+		close(ready)
+	}
 	n.work.Go(func() {
 		n.label("state-fetch", groupLabel, g.name)
 		defer cancel()
 		n.cfg.Logger.Info("fetching a state", "group", g.name, "from", from.Name)
+		select {
+		case <-ready:
+		case <-ctx.Done(): // so that nothing is fetched
+		}
 		n.results.add(g, r, n.fetchState(ctx, g, from, serial, self))
 		_ = n.conn.Wake() // closed: nobody waits
 	})
