@@ -63,7 +63,7 @@ type history struct {
 	s         Scenario
 	views     map[uint64]*view // by key
 	byNum     map[place]uint64
-	rings     map[uint64]bool
+	rings     map[uint64][]*node // and who has been in each
 	violation *Violation
 	delivered int
 	changes   int
@@ -74,7 +74,7 @@ type history struct {
 type place struct{ ring, num uint64 }
 
 func newHistory(s Scenario) *history {
-	return &history{s: s, views: map[uint64]*view{}, byNum: map[place]uint64{}, rings: map[uint64]bool{}}
+	return &history{s: s, views: map[uint64]*view{}, byNum: map[place]uint64{}, rings: map[uint64][]*node{}}
 }
 
 func (h *history) fail(property, format string, args ...any) {
@@ -108,9 +108,11 @@ func (h *history) install(p *node, v membership.View) {
 }
 
 // found notes rings. Where a majority of the expected processes forms the first
-// view, there is no second while all of them are in their first life.
+// view, there is no second while all of them are in their first life, and one that has been
+// in another ring lives: a founder may fail before anybody else hears that there is a ring,
+// and those who have not heard form one after a while.
 func (h *history) found(p *node, v membership.View) {
-	h.rings[v.Ring] = true
+	h.rings[v.Ring] = append(h.rings[v.Ring], p)
 	if len(h.rings) == 1 || p.w.s.Expect <= 1 || len(p.w.all) > p.w.s.Expect {
 		return
 	}
@@ -119,7 +121,20 @@ func (h *history) found(p *node, v membership.View) {
 			return
 		}
 	}
+	if !h.livesElsewhere(v.Ring) {
+		return
+	}
 	h.fail("PrimaryComponent", "%v installs view %d of a second ring", p, v.Num)
+}
+
+// livesElsewhere tells whether a process that has been in another ring lives.
+func (h *history) livesElsewhere(ring uint64) bool {
+	for other, list := range h.rings {
+		if other != ring && slices.ContainsFunc(list, func(q *node) bool { return !q.dead }) {
+			return true
+		}
+	}
+	return false
 }
 
 // begin notes that the sender's machine is offered the first part of m.
