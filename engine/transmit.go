@@ -1,17 +1,9 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
-	"runtime"
-	"sync"
-	"time"
-
 	"cohort/batch"
 	"cohort/engine/recorder"
-	"cohort/iomulticast"
 	"cohort/membership"
-	"cohort/slab"
 )
 
 // transmit moves messages from the senders through the protocol to the network,
@@ -93,7 +85,7 @@ func (o *outbox) send(now int64, n *Node) (bytes int, err error) {
 		}
 	}
 	n.stats.loop.TrainsSent += uint64(len(o.trains))
-	if bytes >= forCourier && n.courier.may && n.pace == deliverBatch { // slow handlers may take its processor too
+	if n.courier.wanted(now, bytes) && n.pace == deliverBatch { // slow handlers may take its processor too
 		if err = n.takeOver(); err != nil {
 			n.proc.Recycle()
 			return bytes, err
@@ -118,58 +110,6 @@ func (n *Node) put(trains []batch.Train) error {
 	return err
 }
 
-// entrust gives the trains in the outbox to the courier, who has none, and their memory.
-func (n *Node) entrust(refs []slab.Ref) {
-	c := &n.courier
-	c.refs = refs
-	if c.called == nil {
-		c.called = make(chan struct{}, 1)
-		n.work.Go(func() {
-			n.label("courier")
-			for range c.called {
-				for c.some() {
-				}
-			}
-		})
-	}
-	c.mu.Lock()
-	c.trains, n.outbox.trains, c.next = n.outbox.trains, c.trains, 0
-	c.mu.Unlock()
-	select {
-	case c.called <- struct{}{}:
-	default: // it has not heard the last call yet
-	}
-}
-
-// takeOver has what the courier still has sent, by whoever is here: it may have no
-// processor to run on.
-func (n *Node) takeOver() error {
-	c := &n.courier
-	if len(c.refs) == 0 {
-		return nil
-	}
-	for c.some() {
-	}
-	for _, ref := range c.refs {
-		n.pool.Release(ref)
-	}
-	c.refs = c.refs[:0]
-	n.account()
-	err := c.err
-	c.err = nil
-	return err
-}
-
-// dismiss ends the courier, once all has gone.
-func (n *Node) dismiss() {
-	if err := n.takeOver(); err != nil && n.failure == nil {
-		n.failure = err
-	}
-	if n.courier.called != nil {
-		close(n.courier.called)
-	}
-}
-
 // account takes over what has been counted while sending.
 func (n *Node) account() {
 	c := &n.courier
@@ -187,81 +127,4 @@ func (n *Node) sendTrouble(err error) {
 		n.note(recorder.SendError, 0, n.stats.loop.SendErrors, 0, err.Error())
 		n.cfg.Logger.Warn("packets could not be sent", "error", err, "times", n.stats.loop.SendErrors)
 	}
-}
-
-const (
-	// forCourier is how many bytes of a turn are worth the courier's being woken.
-	forCourier = 128 << 10
-
-	// courierTrains is how many trains go by one call of the courier's: between two the loop
-	// may take over.
-	courierTrains = 8
-
-	// sendWait bounds how long a full send buffer is waited for at a time.
-	sendWait = 10 * time.Millisecond
-)
-
-// courier sends what a turn has packed while the loop goes on: delivering, and packing
-// the next. At full load a loop that does all of it is the bottleneck, while a part of
-// the cores has nothing to do. Where the program leaves it no processor, the loop takes
-// over what is not sent yet, as soon as its handlers have returned.
-type courier struct {
-	may    bool       // there is more than one processor
-	refs   []slab.Ref // the memory of trains; the driver's, who gives it back when they have gone
-	conn   *iomulticast.Conn
-	called chan struct{} // nil: it has not been needed yet
-
-	mu     sync.Mutex // held while something is sent, so that all leaves in order
-	trains []batch.Train
-	next   int   // of trains, the next to go
-	err    error // that no later try can mend
-	tally
-}
-
-// tally is what sending has come to since the driver last looked.
-type tally struct {
-	calls, failed uint64
-	trouble       error // why something failed last
-}
-
-func (c *courier) init(conn *iomulticast.Conn) {
-	c.conn, c.may = conn, runtime.GOMAXPROCS(0) > 1
-}
-
-// some sends the next trains of those that the courier has, and tells whether there are more.
-func (c *courier) some() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	end := min(c.next+courierTrains, len(c.trains))
-	if err := c.put(c.trains[c.next:end]); err != nil {
-		c.err = err
-	}
-	c.next = end
-	return end < len(c.trains)
-}
-
-// put sends trains, waiting where the send buffer is full. What the network does
-// not take for reasons that may pass counts as lost: repair is for that.
-func (c *courier) put(trains []batch.Train) error {
-	for len(trains) > 0 {
-		k, err := c.conn.Send(trains)
-		c.calls++
-		trains = trains[k:]
-		switch {
-		case err == nil:
-		case errors.Is(err, batch.ErrAgain):
-			if err := c.conn.WaitWritable(sendWait); err != nil {
-				return fmt.Errorf("engine: sending: %w", err)
-			}
-		case errors.Is(err, batch.ErrTrain):
-			return fmt.Errorf("engine: sending: %w", err)
-		default:
-			c.failed++
-			c.trouble = err
-			if len(trains) > 0 {
-				trains = trains[1:]
-			}
-		}
-	}
-	return nil
 }
