@@ -14,12 +14,15 @@ import (
 
 // machine is a proc file system that a test writes, in hundredths of a second.
 type machine struct {
-	t   *testing.T
-	dir string
+	t     *testing.T
+	dir   string
+	cores float64 // ns from one processor to another and back
 }
 
+func (m *machine) distance() float64 { return m.cores }
+
 func newMachine(t *testing.T) *machine {
-	m := &machine{t, t.TempDir()}
+	m := &machine{t: t, dir: t.TempDir()}
 	m.spent(0, 0, 100, 0)
 	return m
 }
@@ -51,7 +54,7 @@ func TestNoise(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(t)
-			meter := NewMeter(m.dir)
+			meter := NewMeter(m.dir, m.distance)
 			begin := meter.Begin()
 			m.spent(c.user, c.system, c.idle, c.steal)
 			n := Judge(meter.End(begin, c.own))
@@ -76,7 +79,7 @@ func TestLoadBeforeIsNoise(t *testing.T) {
 		noisy bool
 	}{{2, true}, {4, false}} {
 		n := &Noise{}
-		n.JudgeLoad(NewMeter(m.dir).Load(), c.cores)
+		n.JudgeLoad(NewMeter(m.dir, m.distance).Load(), c.cores)
 		if n.Noisy != c.noisy {
 			t.Errorf("%d cores: %+v", c.cores, n)
 		}
@@ -86,7 +89,7 @@ func TestLoadBeforeIsNoise(t *testing.T) {
 // TestUnknownIsNotQuiet: a system that does not tell gives no judgement at all.
 func TestUnknownIsNotQuiet(t *testing.T) {
 	m := newMachine(t)
-	meter := NewMeter(m.dir)
+	meter := NewMeter(m.dir, m.distance)
 	begin := meter.Begin()
 	m.write("stat", "garbled\x00\n")
 	if n := Judge(meter.End(begin, 0)); n != nil {
@@ -119,5 +122,32 @@ func TestSpansAdd(t *testing.T) {
 	loud := Span{Times: kernel.Times{Busy: time.Second, Idle: time.Second}}
 	if n := Judge(quiet.Add(loud)); n.OthersPct != 25 || n.MeasuredS != 4 {
 		t.Errorf("%+v, want 25 %% of 4 s", n)
+	}
+}
+
+// TestMovedProcessorsAreNoise, also in a short span, and in all that it is added to.
+func TestMovedProcessorsAreNoise(t *testing.T) {
+	m := newMachine(t)
+	meter := NewMeter(m.dir, m.distance)
+	span := func(before, after float64) Span {
+		m.cores = before
+		m.spent(0, 0, 100, 0)
+		begin := meter.Begin()
+		m.cores = after
+		m.spent(1, 0, 110, 0)
+		return meter.End(begin, 0)
+	}
+	near, moved, unknown := span(50, 75), span(320, 60), span(0, 60)
+	if n := Judge(near); n.Noisy || *n.Cores != (Distance{50, 75}) {
+		t.Errorf("%+v, want quiet, and 50 to 75 ns", n)
+	}
+	if n := Judge(moved); !n.Noisy || !strings.Contains(n.Reasons[0], "60 to 320 ns") {
+		t.Errorf("%+v, want what was moved", n)
+	}
+	if n := Judge(unknown.Add(near).Add(moved)); !n.Noisy || *n.Cores != (Distance{50, 320}) {
+		t.Errorf("%+v, want 50 to 320 ns", n)
+	}
+	if n := Judge(span(0, 0)); n.Noisy || n.Cores != nil {
+		t.Errorf("%+v, want nothing known", n)
 	}
 }

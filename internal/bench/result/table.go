@@ -118,6 +118,8 @@ func loud(n *noise.Noise) string {
 		return "-"
 	case n.StealPct > noise.StealLimit:
 		return "steal " + percent(n.StealPct/100)
+	case n.Cores.Moved():
+		return "moved"
 	}
 	return "others " + percent(n.OthersPct/100)
 }

@@ -79,9 +79,9 @@ type Runner struct {
 
 // New returns a Runner. The members must not have been asked anything yet.
 func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
-	r := &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc)}
+	r := &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc, kernel.Distance)}
 	if p.Hosts != nil {
-		r.meter = noise.NewMeter("") // this machine's noise is not the hosts'
+		r.meter = noise.NewMeter("", func() float64 { return 0 }) // this machine's noise is not the hosts'
 	}
 	return r
 }
