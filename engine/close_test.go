@@ -222,6 +222,33 @@ func TestCloseUnderLoad(t *testing.T) {
 	}
 }
 
+// TestEndInsideHandler: the node ends once the handler has returned.
+func TestEndInsideHandler(t *testing.T) {
+	for name, end := range map[string]func(*Node) error{"Close": (*Node).Close, "Abandon": (*Node).Abandon} {
+		c := Config{Cluster: clusterOf(t), Interface: "lo", Logger: slog.New(slog.DiscardHandler)}
+		n, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := n.Join(patient(t), "g", HandlerFunc(func(*Message) {
+			if err := end(n); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Send(patient(t), FIFO, nil); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-n.Done():
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s: the node does not end", name)
+		}
+	}
+}
+
 // TestCloseInsideRestore: the node ends once Restore has returned.
 func TestCloseInsideRestore(t *testing.T) {
 	cluster := clusterOf(t)

@@ -284,12 +284,19 @@ func (n *Node) Close() error {
 
 // Abandon closes the node without a word to the others, as a crash of the process would:
 // for tests of what a program does when a member fails. Its queued handlers are called
-// with what is in their queues, as by Close.
+// with what is in their queues, as by Close; it may be called inside a handler, as Close.
 func (n *Node) Abandon() error {
-	n.mu.Lock()
-	n.leaving, n.closeBy = true, n.now()
-	n.mu.Unlock()
+	n.hurry()
 	return n.Close()
+}
+
+// hurry has the loop end without waiting for anything.
+func (n *Node) hurry() {
+	if !n.onLoop() { // which holds the lock while it calls a handler
+		n.mu.Lock()
+		defer n.mu.Unlock()
+	}
+	n.leaving, n.closeBy = true, n.now()
 }
 
 // callers is who looks for a ring and may not hear multicast, by address: what this node
