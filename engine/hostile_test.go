@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cohort/batch"
+	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/wire"
 )
@@ -217,5 +219,57 @@ func TestHostilePackets(t *testing.T) {
 	closeAll(t, nodes)
 	if took := time.Since(start); took > closeDrain+2*time.Second {
 		t.Errorf("closing took %v", took)
+	}
+}
+
+// lender is a stateful handler that counts its snapshots, and those that are closed.
+type lender struct {
+	ledger
+	taken, closed atomic.Int64
+}
+
+func (h *lender) Snapshot() (io.ReadCloser, error) {
+	h.taken.Add(1)
+	r, err := h.ledger.Snapshot()
+	return &lent{r, h}, err
+}
+
+type lent struct {
+	io.ReadCloser
+	h *lender
+}
+
+func (l *lent) Close() error { l.h.closed.Add(1); return l.ReadCloser.Close() }
+
+// TestHostileSerials: a member names two transfers alike, as only a broken one could. The
+// donor goes on, and no snapshot is kept longer than is promised.
+func TestHostileSerials(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		t.Run(fmt.Sprint("queued ", queued), func(t *testing.T) {
+			nodes := byAge(openRing(t, 2, nil))
+			h := &lender{}
+			var donor Handler = h
+			if queued {
+				donor = Queued(h, 0)
+			}
+			if _, err := nodes[0].Join(patient(t), "g", donor); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := nodes[1].Join(patient(t), "g", &ledger{}); err != nil {
+				t.Fatal(err)
+			}
+			const many = 5
+			for range many {
+				if err := nodes[1].sendOp(patient(t), groups.Op{Kind: groups.Restart, Name: "g", Serial: 7}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "all snapshots are taken", func() bool { return h.taken.Load() == 1+many })
+			eventually(t, "all but the last are closed", func() bool { return h.closed.Load() == many })
+			closeAll(t, nodes)
+			if n := h.closed.Load(); n != 1+many {
+				t.Errorf("%d snapshots have been closed %d times", 1+many, n)
+			}
+		})
 	}
 }

@@ -105,16 +105,20 @@ func (t *offers) expect(key offerKey) *offer {
 	return o
 }
 
-// promise returns the offer that is to be made now. There are as many as there are joins.
+// promise returns the offer that is to be made now. There are as many as there are joins. A
+// serial that names two transfers is a broken member's: the first offer is withdrawn.
 func (t *offers) promise(key offerKey) *offer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.open[key]
-	if o == nil {
-		return t.add(key)
+	if o != nil && o.early {
+		t.known(o)
+		return o
 	}
-	t.known(o)
-	return o
+	if o != nil && o.made() {
+		defer o.close()
+	}
+	return t.add(key)
 }
 
 func (t *offers) add(key offerKey) *offer {
@@ -131,27 +135,33 @@ func (t *offers) known(o *offer) {
 	}
 }
 
-// take removes an offer from the table: its snapshot is the caller's.
+// take removes an offer from the table. It tells whether its snapshot is the caller's now: not
+// if somebody else has it, or if Snapshot has yet to be called; see fill.
 func (t *offers) take(o *offer) (mine bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	mine = t.open[o.key] == o
-	if mine {
-		delete(t.open, o.key)
-		t.known(o)
+	if t.open[o.key] != o {
+		return false
 	}
-	return mine
+	delete(t.open, o.key)
+	t.known(o)
+	return o.made()
+}
+
+// made tells whether the offer has been filled, or has failed.
+func (o *offer) made() bool {
+	select {
+	case <-o.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // discard withdraws an offer.
 func (t *offers) discard(o *offer) {
-	if !t.take(o) {
-		return
-	}
-	select {
-	case <-o.ready:
+	if t.take(o) {
 		o.close()
-	default: // Snapshot has yet to be called; see fill
 	}
 }
 
@@ -262,11 +272,6 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	case <-n.offers.shut:
 	}
 	if !n.offers.take(o) {
-		return
-	}
-	select {
-	case <-o.ready:
-	default:
 		return
 	}
 	defer o.close()
