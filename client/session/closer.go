@@ -36,10 +36,28 @@ func (m *Member) closes(from uint64, l *letter) {
 	}
 	if r := m.rounds[l.token]; r != nil && from == m.self {
 		r.begin(m.table.ready)
+		r.since = m.tick
 	}
 	if w.sends == 0 {
 		m.here(from, l.token)
 	}
+}
+
+// closeAgain gives up a closing that has not been answered for as long as a client may be
+// silent: a member that could not send its answer does not send it again. The clients are to
+// be forgotten under a new token, but for those that have come back.
+func (m *Member) closeAgain() {
+	r := m.rounds[m.closing]
+	if r == nil || r.waits == nil || m.tick-r.since <= m.forget {
+		return
+	}
+	stale := slices.DeleteFunc(r.clients, func(id uint64) bool {
+		c := m.clients[id]
+		return c == nil || c.closer != m.self || c.token != m.closing
+	})
+	m.leaving = append(stale, m.leaving...)
+	delete(m.rounds, m.closing)
+	m.closing = 0
 }
 
 // Tick lets time pass: it is to be called as often at all members. A gateway tells the
@@ -59,6 +77,7 @@ func (m *Member) Tick() {
 	for part := range slices.Chunk(idle, idsPerLetter) {
 		m.submit(FIFO, letter{kind: alive, clients: part})
 	}
+	m.closeAgain()
 	if len(m.view) > 0 && m.view[0] == m.self && m.closing == 0 && len(m.leaving) == 0 {
 		for _, id := range slices.Sorted(maps.Keys(m.clients)) {
 			if m.clients[id].seen+2+m.forget < m.tick { // a sign of life is at most two ticks old

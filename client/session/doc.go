@@ -34,6 +34,7 @@
 // steps of the total order. Closing has every gateway end what it has of the client and
 // answer once nothing of it is left to be sent; closed, sent when all have answered, comes
 // after every message of the client everywhere, so no member can decide otherwise than
-// another about any of them. A client that comes back between the two is kept.
+// another about any of them. A client that comes back between the two is kept. An answer
+// can be lost with all else that a member could not send: the closing is then begun again.
 // A client that was forgotten is told so when it comes back: it is never taken for new.
 package session

@@ -12,6 +12,7 @@ type round struct {
 	waits   map[uint64]bool // nil before the message is delivered here
 	session *Session        // that is being opened; nil: clients are being closed
 	clients []uint64        // these
+	since   uint64          // tick at which that was delivered here
 }
 
 func (m *Member) newRound(r *round) (token uint64) {
