@@ -25,14 +25,25 @@ func (n *Node) rank() int { return n.presence.now().rank }
 // since the state that it will get may lack it. What was delivered here before is in
 // the past of the operation, and so is in that state. It is false for a join that is not
 // to be sent: nobody wants it any more, or it is the second one, since the node came back
-// into the ring and joined its groups again while their Joins were still in the queue.
+// into the ring and joined its groups again while their Joins were still in the queue. Nor is
+// a leave that overtakes such a join sent, nor that join: the group is gone when its turn comes.
 func (n *Node) submitting(payload []byte) bool {
 	o, ok := groups.ParseOp(payload)
-	if !ok || o.Kind != groups.Join {
+	if !ok || o.Kind != groups.Join && o.Kind != groups.Leave {
 		return true
 	}
 	g := n.groups.local(o.Name)
-	if g == nil || g.asked {
+	switch {
+	case o.Kind == groups.Leave:
+		if g == nil || g.asked || !g.leaving.Load() {
+			return true
+		}
+		g.parted = true
+		return false
+	case g == nil || g.asked:
+		return false
+	case g.parted:
+		n.isGone(g, g.why)
 		return false
 	}
 	g.asked = true
@@ -390,7 +401,7 @@ func (n *Node) expel(c site.Change) {
 	n.offers.clear()
 	n.groups.catching = nil
 	for _, g := range n.groups.own() {
-		g.asked, g.again = false, false
+		g.asked, g.again, g.parted = false, false, false
 		if g.id == 0 {
 			g.cutShort()
 			if g.leaving.Load() {

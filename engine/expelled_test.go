@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -68,6 +69,60 @@ func TestJoinWhileComingBack(t *testing.T) {
 	case <-time.After(awaitFor / 2):
 		t.Error("Join waits for a state that nobody offers")
 	}
+}
+
+// onLine is a log that calls f, where the line is logged, for each line with this text.
+type onLine struct {
+	slog.Handler
+	text string
+	f    func()
+}
+
+func (h onLine) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h onLine) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.text {
+		h.f()
+	}
+	return nil
+}
+
+func (h onLine) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// TestLeaveWhileComingBack: a node leaves a group when it is back in the ring, and not yet in
+// its groups. It does not join that one again.
+func TestLeaveWhileComingBack(t *testing.T) {
+	cluster, done := clusterOf(t), make(chan error, 1)
+	var n *Node
+	var g *Group
+	back := func() {
+		if g == nil { // it is in the ring for the first time
+			return
+		}
+		go func() { done <- g.Leave(patient(t)) }()
+		eventually(t, "the leave waits to be sent", func() bool { return n.submits.Pending() > 0 })
+	}
+	nodes := []*Node{open(t, cluster, "a", soon), open(t, cluster, "b", soon)}
+	n = open(t, cluster, "c", func(c *Config) {
+		soon(c)
+		c.Logger = slog.New(onLine{slog.DiscardHandler, "in the ring", back})
+	})
+	list := joinAll(t, append(nodes, n), "g", func(int) Handler { return &ledger{} })
+	locked(n, func() { g = list[2] })
+	stall(t, n, nodes[0])
+	select {
+	case err := <-done:
+		if err != nil || !g.left() {
+			t.Errorf("Leave: %v, left: %v", err, g.left())
+		}
+	case <-time.After(awaitFor / 2):
+		t.Fatal("Leave waits for a view that does not come")
+	}
+	locked(n, func() { g = nil }) // it may be expelled once more
+	if _, err := n.Join(patient(t), "g", HandlerFunc(func(*Message) {})); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "all see it in the group again", func() bool { return list[0].Size() == 3 && list[1].Size() == 3 })
 }
 
 // TestJoinWaitsForRoomWhenExpelled: room that comes about by the expulsion itself is used by

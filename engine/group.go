@@ -98,10 +98,11 @@ type Group struct {
 	unwanted atomic.Bool  // by its Join, and nobody has told the ring yet
 
 	// The holder of Node.mu's:
-	view  GroupView // the last that the handler was told of
-	asked bool      // its join has been submitted in this membership of the ring
-	again bool      // join again once the restore that was cut short has ended
-	why   error     // its state cannot be restored: it is being left
+	view   GroupView // the last that the handler was told of
+	asked  bool      // its join has been submitted in this membership of the ring
+	again  bool      // join again once the restore that was cut short has ended
+	parted bool      // its leave came before its join: see submitting
+	why    error     // its state cannot be restored: it is being left
 }
 
 // MaxGroupName bounds a group's name, bytes.

@@ -372,7 +372,8 @@ var fence = core.Message{Level: Causal, Kind: kindControl}
 
 // fetch makes the next message the one being sent. Messages to a group that this
 // node is not in, or not again yet, are passed over: they were sent while the node
-// was being expelled. So are joins of groups that are being joined already.
+// was being expelled. So are joins of groups that are being joined already, and leaves of
+// those that are not being joined yet; see submitting.
 func (n *Node) fetch() bool {
 	for {
 		s := &n.sending
