@@ -165,9 +165,56 @@ func TestDurable(t *testing.T) {
 			}
 		}
 		must(m.Put(testring.Patient(t), "x", life+1))(t)
-		if err := errors.Join(node.Close(), storage.Close()); err != nil {
+		if err := node.Close(); err != nil {
 			t.Error(err)
 		}
+		testring.Closed(t, "the storage is released", m.Released())
+		if err := storage.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// held is a storage whose Append waits for the gate.
+type held struct {
+	*durable.Log
+	begun, gate chan struct{}
+}
+
+func (s *held) Append(records [][]byte) error {
+	s.begun <- struct{}{}
+	<-s.gate
+	return s.Log.Append(records)
+}
+
+// TestReleased: the storage is the caller's once no call of it is under way; of a map that
+// has none, from the beginning.
+func TestReleased(t *testing.T) {
+	storage, err := durable.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := testring.Open(t, 1, time.Second)[0]
+	testring.Closed(t, "there is no storage", joinAll(t, []*engine.Node{node})[0].Released())
+	s := &held{storage, make(chan struct{}, 1), make(chan struct{})}
+	m, err := Join(testring.Patient(t), node, "durable", Config[string, int]{Durable: &rsm.Durability{Storage: s, Disks: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go m.Put(testring.Patient(t), "x", 1) // its error is engine.ErrClosed
+	<-s.begun
+	if err := node.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-m.Released():
+		t.Error("released, and a call is under way")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(s.gate)
+	testring.Closed(t, "it is released", m.Released())
+	if err := storage.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

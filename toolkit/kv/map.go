@@ -33,7 +33,8 @@ type Config[K comparable, V any] struct {
 	Keys   Codec[K] // equal keys must have equal encodings. Default JSON
 	Values Codec[V] // Default JSON
 
-	// Durable has the map survive that all members fail at once. Default: it does not.
+	// Durable has the map survive that all members fail at once. Its storage is the map's
+	// until Map.Released. Default: it does not.
 	Durable *rsm.Durability
 }
 
@@ -179,7 +180,12 @@ func (m *Map[K, V]) Len() (n int) {
 	return n
 }
 
-// Leave leaves the group, and that of the locks. Watchers end.
+// Released returns a channel that is closed when the storage of Config.Durable is the caller's
+// again, to be closed or given to another map: it is that of rsm.Replica.Released. Without a
+// storage it is closed from the beginning.
+func (m *Map[K, V]) Released() <-chan struct{} { return m.replica.Released() }
+
+// Leave leaves the group, and that of the locks, and waits until Released. Watchers end.
 func (m *Map[K, V]) Leave(ctx context.Context) error {
 	if err := m.leaveLocks(ctx); err != nil {
 		return err
