@@ -48,7 +48,7 @@ func Open(dir string) (*Log, error) {
 }
 
 func (l *Log) open() error {
-	if err := makeFolder(l.dir); err != nil {
+	if err := makeFolder(l.dir, syncFolder); err != nil {
 		return err
 	}
 	var err error

@@ -104,6 +104,48 @@ func TestOpenMakesFolders(t *testing.T) {
 	}
 }
 
+// TestFoldersOutliveAKill: a process is killed before it has synced a folder that it has made.
+// The next one does that, though the folder is there.
+func TestFoldersOutliveAKill(t *testing.T) {
+	killed := errors.New("killed")
+	for at := range 4 { // syncs before the kill
+		base := t.TempDir()
+		a, b, c := filepath.Join(base, "a"), filepath.Join(base, "a", "b"), filepath.Join(base, "a", "b", "c")
+		kept := map[string]bool{} // whatever becomes of the machine
+		left := at
+		sync := func(folder string) error {
+			if left == 0 {
+				return killed
+			}
+			left--
+			for _, dir := range []string{a, b, c} {
+				if _, err := os.Stat(dir); err == nil && filepath.Dir(dir) == folder {
+					kept[dir] = true
+				}
+			}
+			return nil
+		}
+		if err := makeFolder(c+"/", sync); at < 3 && !errors.Is(err, killed) {
+			t.Fatalf("%v, want it to be killed after %d syncs", err, at)
+		}
+		left = -1
+		if err := makeFolder(c+"/", sync); err != nil || !kept[a] || !kept[b] || !kept[c] {
+			t.Errorf("killed after %d syncs: %v, only %v outlive a crash", at, err, kept)
+		}
+	}
+}
+
+// TestFolderInAnothers: who may not read the folder above can use one that is there.
+func TestFolderInAnothers(t *testing.T) {
+	denied := func(string) error { return os.ErrPermission }
+	if err := makeFolder(t.TempDir(), denied); err != nil {
+		t.Error(err)
+	}
+	if err := makeFolder(filepath.Join(t.TempDir(), "new"), denied); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("%v, want ErrPermission: it may not outlive a crash", err)
+	}
+}
+
 // TestOneProcess: who opens a storage that is open gets an error.
 func TestOneProcess(t *testing.T) {
 	l := open(t, t.TempDir())

@@ -31,18 +31,27 @@ func (l *Log) statePath(num uint64) string {
 }
 func (l *Log) logPath(num uint64) string { return filepath.Join(l.dir, fmt.Sprintf("%016x.log", num)) }
 
-// makeFolder is os.MkdirAll, and has the folders it makes survive a crash of the machine.
-func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+// makeFolder is os.MkdirAll, and has the folder survive a crash of the machine, also one that
+// is there: a process that was killed before its own sync may have made it.
+func makeFolder(dir string, sync func(folder string) error) error {
+	above := filepath.Dir(filepath.Clean(dir))
+	_, err := os.Stat(dir)
+	if err == nil {
+		if err = sync(above); errors.Is(err, os.ErrPermission) { // it is in another's
+			return nil
+		}
 		return err
 	}
-	if err := makeFolder(filepath.Dir(dir)); err != nil {
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := makeFolder(above, sync); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return syncFolder(filepath.Dir(dir))
+	return sync(above)
 }
 
 // newest returns the highest number of a state; 0 if there is none.
