@@ -19,11 +19,18 @@ type Document interface {
 }
 
 // Write writes a document to a file, whole or not at all, and makes its folder if
-// there is none.
+// there is none. A device or a pipe is written to as it is.
 func Write(path string, d Document) error {
 	b, err := d.Encode()
 	if err != nil {
 		return err
+	}
+	path, special, err := target(path)
+	if err != nil {
+		return err
+	}
+	if special {
+		return writeTo(path, b)
 	}
 	f, err := create(path)
 	if err != nil {
@@ -50,12 +57,50 @@ func Write(path string, d Document) error {
 // folder or a permission, so that nobody measures first and finds out then. It
 // makes the folder if there is none.
 func CanWrite(path string) error {
+	path, special, err := target(path)
+	if err != nil || special {
+		return err
+	}
 	f, err := create(path)
 	if err != nil {
 		return err
 	}
 	_ = f.Close()
 	return os.Remove(f.Name())
+}
+
+// target returns what is written for this path: the file that a link names, so that the
+// link stays one, or something special, a device or a pipe, that no file must replace.
+func target(path string) (file string, special bool, err error) {
+	i, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return path, false, nil // there is none yet, or create says why not
+	case i.IsDir():
+		return "", false, fmt.Errorf("results: %s: is a directory", path)
+	case !i.Mode().IsRegular():
+		return path, true, nil
+	}
+	if file, err = filepath.EvalSymlinks(path); err != nil {
+		return path, false, nil
+	}
+	return file, false, nil
+}
+
+// writeTo writes to something special.
+func writeTo(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	_, err = f.Write(b)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
 }
 
 // create makes a file beside path, to be renamed.
