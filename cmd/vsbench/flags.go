@@ -24,7 +24,7 @@ type runCmd struct {
 	Senders   []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
 	Runs      int           `default:"0" placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
 	Duration  time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, all runs together, at least 20ms for each: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
-	Load      float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
+	Load      float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop), 1 to 100000000. A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Network   string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	Transport string        `default:"multicast" enum:"multicast,fanout" placeholder:"multicast|fanout" help:"How what is for all members travels, raw included: by multicast, or by unicast to each member, as where a network has no multicast. Default: ${default}."`
 	MTU       int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
@@ -134,6 +134,7 @@ func (c *runCmd) check() error {
 		each("senders", c.Senders, checkSenders),
 		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
 		flag("members", between(c.Members, 2, membership.MaxMembers, "processes")),
+		checkLoad(c.Load),
 	} {
 		if err != nil {
 			return err
@@ -143,8 +144,6 @@ func (c *runCmd) check() error {
 		return err
 	}
 	switch {
-	case !(c.Load > 0):
-		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
 	case !(c.Loss >= 0 && c.Loss <= maxLoss):
 		return fmt.Errorf("--loss: %v: want 0 to %v", c.Loss, maxLoss)
 	case c.MTU != 0:

@@ -28,7 +28,7 @@ type peersCmd struct {
 	Senders  []string      `default:"1,all" placeholder:"1|all" help:"How many of the three members send: 1, all, or both. Default: ${default}."`
 	Runs     int           `default:"0" placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
 	Duration time.Duration `default:"2s" placeholder:"TIME" help:"Time measured for each row, all runs together, at least 20ms for each: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
-	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop). A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
+	Load     float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop), 1 to 100000000. A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Program  string        `placeholder:"FILE" help:"The program in peers/, built. Default: it is built, from the checkout that the present folder is in."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/peers-TIME.json, with the time in UTC."`
 
@@ -71,11 +71,8 @@ func (c *peersCmd) prepare() error {
 		}
 	}
 	runs, err := runsIn(c.Runs, c.Duration)
-	switch {
-	case err != nil:
+	if err = first(err, checkLoad(c.Load)); err != nil {
 		return err
-	case !(c.Load > 0):
-		return fmt.Errorf("--load: %v: want more than 0 messages per second", c.Load)
 	}
 	c.planned = run.Plan{Levels: c.Levels, Sizes: c.Sizes, Runs: runs, Duration: c.Duration, Load: c.Load, Network: "loopback", Peers: course.Promises{}}
 	for _, s := range c.Senders {

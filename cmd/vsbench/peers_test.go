@@ -18,7 +18,7 @@ func TestPeersWrongFlags(t *testing.T) {
 		{"--sizes 1048577", "--sizes: 1048577: want 16 to 1048576 bytes"},
 		{"--senders 3", `--senders: "3": want 1 or all`},
 		{"--duration 19ms", "--duration: 19ms: want at least 20ms"},
-		{"--load NaN", "--load: NaN: want more than 0"},
+		{"--load NaN", "--load: NaN: want 1 to 100000000"},
 		{"--members 3", "unknown flag --members"},
 	} {
 		status, stdout, stderr := vsbench(append([]string{"peers"}, strings.Split(c.args, " ")...)...)

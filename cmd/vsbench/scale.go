@@ -68,7 +68,7 @@ func (c *scaleCmd) prepare() error {
 	}
 	return first(
 		checkLevels(c.Levels), flag("group-members", between(c.GroupMembers, 2, membership.MaxMembers, "processes")),
-		flag("size", checkSize(c.Size)), checkDuration(c.Duration), rates("load", []float64{c.Load}, 1, 1e8, "messages per second"),
+		flag("size", checkSize(c.Size)), checkDuration(c.Duration), checkLoad(c.Load),
 		c.check(most(append(c.Members, c.GroupMembers))),
 	)
 }

@@ -69,6 +69,12 @@ func checkDuration(d time.Duration) error {
 	return nil
 }
 
+// checkLoad checks what is offered. A load that has no end has no place in the results,
+// and one near zero takes years for its few messages.
+func checkLoad(perSecond float64) error {
+	return rates("load", []float64{perSecond}, 1, 1e8, "messages per second")
+}
+
 // rates checks a list of numbers within bounds.
 func rates(name string, values []float64, least, most float64, unit string) error {
 	return each(name, values, func(v float64) error {
