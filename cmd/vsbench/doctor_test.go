@@ -67,7 +67,7 @@ func TestDoctorOnLoopback(t *testing.T) {
 }
 
 func TestDoctorOfNoInterface(t *testing.T) {
-	if status, _, stderr := vsbench("doctor", "--interface", "eth77"); status != exitFailed || !strings.Contains(stderr, `"eth77"`) || !strings.Contains(stderr, "there are") {
+	if status, _, stderr := vsbench("doctor", "--interface", "eth77"); status != exitUsage || !strings.Contains(stderr, `"eth77"`) || !strings.Contains(stderr, "there are") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
 	"cohort/internal/replay"
+	"cohort/iomulticast"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -128,7 +129,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fail(stderr, exitInterrupted, errors.New("interrupted"))
 	}
-	if errors.Is(err, engine.ErrConfig) {
+	if errors.Is(err, engine.ErrConfig) || errors.Is(err, iomulticast.ErrInterface) {
 		return fail(stderr, exitUsage, err) // it names the flag's value
 	}
 	return ended(stderr, err)
