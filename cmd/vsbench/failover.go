@@ -30,7 +30,7 @@ func (c *failoverCmd) measure(ctx context.Context, stdout, stderr io.Writer) err
 		Name: "member", Members: c.Members, Kills: c.Kills, Rate: c.Rate, Size: c.Size, State: c.State, Timeout: c.Timeout, Network: c.Network,
 	}
 	for _, fault := range c.Faults {
-		if why := failover.Impossible(fault, c.Network == netnsNetwork); why != "" {
+		if why := c.impossible(fault); why != "" {
 			fmt.Fprintf(stderr, "%s is skipped: %s\n", fault, why)
 			continue
 		}

@@ -117,7 +117,15 @@ func (c *failoverCmd) prepare() error {
 	case c.Timeout < 10*time.Millisecond || c.Timeout > time.Minute:
 		return fmt.Errorf("--timeout: %v: want 10ms to 1m", c.Timeout)
 	}
+	if why := c.impossible(c.Faults[0]); why != "" && !slices.ContainsFunc(c.Faults, func(f string) bool { return c.impossible(f) == "" }) {
+		return fmt.Errorf("--faults: %s: %s: nothing to measure", c.Faults[0], why)
+	}
 	return nil
+}
+
+// impossible tells why a fault cannot happen on the network; nothing of one that can.
+func (c *failoverCmd) impossible(fault string) string {
+	return failover.Impossible(fault, c.Network == netnsNetwork)
 }
 
 func checkFault(s string) error {

@@ -125,6 +125,8 @@ func TestWrongFlags(t *testing.T) {
 		{"scale --join-limit 0s", "--join-limit: 0s: want at least 1ms"},
 		{"scale --size 15", "--size: 15: want 16 to"},
 		{"scale --senders 2", "--senders"},
+		{"scale --members 0 --levels raw", "--levels: raw has no groups, and no --members: nothing to measure"},
+		{"failover --faults partition", "--faults: partition: on loopback members have no link that could be cut; --network netns has: nothing to measure"},
 		{"scale --load 0", "--load: 0: want 1 to 100000000 messages per second"},
 	} {
 		status, stdout, stderr := vsbench(strings.Split(c.args, " ")...)

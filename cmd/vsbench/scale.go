@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -66,8 +67,14 @@ func (c *scaleCmd) prepare() error {
 	if c.JoinLimit < time.Millisecond {
 		return fmt.Errorf("--join-limit: %v: want at least 1ms", c.JoinLimit)
 	}
+	if err := checkLevels(c.Levels); err != nil {
+		return err
+	}
+	if c.Members == nil && len(c.ordered()) == 0 {
+		return errors.New("--levels: raw has no groups, and no --members: nothing to measure")
+	}
 	return first(
-		checkLevels(c.Levels), flag("group-members", between(c.GroupMembers, 2, membership.MaxMembers, "processes")),
+		flag("group-members", between(c.GroupMembers, 2, membership.MaxMembers, "processes")),
 		flag("size", checkSize(c.Size)), checkDuration(c.Duration), checkLoad(c.Load),
 		c.check(most(append(c.Members, c.GroupMembers))),
 	)
