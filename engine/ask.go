@@ -114,7 +114,7 @@ func (g *Group) Question(ctx context.Context, l Level, payload []byte, want Repl
 func (g *Group) pose(ctx context.Context, l Level, payload []byte, want Replies) (*question, error) {
 	n := g.node
 	if n.onLoop() {
-		return nil, fmt.Errorf("engine: %w: Ask inside a handler", ErrWouldBlock)
+		return nil, fmt.Errorf("engine: %w: Ask inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
 	if want < All {
 		return nil, fmt.Errorf("engine: %w: %d replies, want a number from 0 on, Majority or All", ErrConfig, int(want))

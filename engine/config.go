@@ -37,7 +37,7 @@ const MaxMessage = core.MaxMessage
 // Errors. They come wrapped in one that says more.
 var (
 	ErrClosed     = errors.New("node is closed")
-	ErrWouldBlock = errors.New("no room for the message now")
+	ErrWouldBlock = errors.New("it would have to wait")
 	ErrTooLarge   = errors.New("message too large")
 	ErrLevel      = errors.New("no such level")
 	ErrConfig     = errors.New("bad configuration")

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,8 +122,8 @@ func TestRefusedInsideHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, err := range <-done {
-		if !errors.Is(err, ErrWouldBlock) {
-			t.Errorf("%s inside a handler: %v, want ErrWouldBlock", what, err)
+		if !errors.Is(err, ErrWouldBlock) || !strings.Contains(err.Error(), what+" inside a handler waits for the handler") {
+			t.Errorf("%s inside a handler: %v, want ErrWouldBlock, and what to do", what, err)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error)
 // joined, this node is a member of none of them.
 func (n *Node) JoinAll(ctx context.Context, names []string, handler func(name string) Handler) ([]*Group, error) {
 	if n.onLoop() {
-		return nil, fmt.Errorf("engine: %w: Join inside a handler", ErrWouldBlock)
+		return nil, fmt.Errorf("engine: %w: Join inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
 	list, sent := make([]*Group, 0, len(names)), 0
 	err := func() error {
@@ -219,7 +219,7 @@ func (g *Group) Leave(ctx context.Context) error { return g.node.LeaveAll(ctx, [
 // the first error; those groups that can be left are left all the same.
 func (n *Node) LeaveAll(ctx context.Context, list []*Group) (first error) {
 	if n.onLoop() {
-		return fmt.Errorf("engine: %w: Leave inside a handler", ErrWouldBlock)
+		return fmt.Errorf("engine: %w: Leave inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
 	note := func(err error) bool {
 		if first == nil {
