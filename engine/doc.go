@@ -76,8 +76,8 @@
 // after [Config].Timeout goes on without it. [Queued] gives a handler that may block a goroutine and a queue
 // of its own. The message and its payload are borrowed until the handler returns;
 // [Message.Retain] keeps the payload. Send, Reply and Decline inside a handler never wait:
-// what has no room is kept aside, up to 64 MiB. Join, Leave and Ask would wait for
-// the loop itself and are refused there. Close is allowed.
+// what has no room is kept aside, up to 64 MiB. Join, Leave, Ask and AwaitMembers would wait
+// for the loop itself and are refused there. Close is allowed.
 //
 // # Questions
 //

@@ -19,7 +19,7 @@ import (
 // it with Queued if it may.
 //
 // A handler may call Send, Reply and Decline: they never wait there. It may not call Join,
-// Leave or Ask, which wait for the loop: they return ErrWouldBlock.
+// Leave, Ask or AwaitMembers, which wait for the loop: they return ErrWouldBlock.
 type Handler interface {
 	// Deliver takes a message. It and its payload are borrowed until Deliver returns.
 	Deliver(m *Message)

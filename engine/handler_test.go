@@ -115,7 +115,11 @@ func TestRefusedInsideHandler(t *testing.T) {
 			}
 			_, join := nodes[0].Join(t.Context(), "another", HandlerFunc(func(*Message) {}))
 			_, ask := m.Group().Ask(t.Context(), FIFO, nil, All)
-			done <- map[string]error{"Join": join, "Ask": ask, "Leave": m.Group().Leave(t.Context())}
+			there, short := nodes[0].AwaitMembers(t.Context(), 2), patient(t)
+			if there != nil {
+				t.Errorf("AwaitMembers inside a handler: %v, want nil: they are there", there)
+			}
+			done <- map[string]error{"Join": join, "Ask": ask, "Leave": m.Group().Leave(t.Context()), "AwaitMembers": nodes[0].AwaitMembers(short, 3)}
 		})
 	})
 	if err := groups[1].Send(patient(t), FIFO, nil); err != nil {

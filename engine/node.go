@@ -242,12 +242,17 @@ func (n *Node) Features() iomulticast.Features {
 }
 
 // AwaitMembers waits until the ring's view has at least count members. Errors wrap
-// ErrClosed or the context's.
+// ErrClosed or the context's; inside a handler, without which no view can come, ErrWouldBlock
+// if there are fewer.
 func (n *Node) AwaitMembers(ctx context.Context, count int) error {
 	for {
 		p := n.presence.now()
 		if p.standing == inView && len(p.view.Members) >= count {
 			return nil
+		}
+		if n.onLoop() {
+			return fmt.Errorf("engine: %w: %d of %d members, and AwaitMembers inside a handler waits for the handler to return: call it on another goroutine",
+				ErrWouldBlock, len(p.view.Members), count)
 		}
 		if err := n.await(ctx, p.over); err != nil {
 			return fmt.Errorf("%d of %d members: %w", len(p.view.Members), count, err)
