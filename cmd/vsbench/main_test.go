@@ -110,6 +110,7 @@ func TestWrongFlags(t *testing.T) {
 		{"soak --senders 4", "--senders: 4: want 1 to 3 members"},
 		{"soak --size 0", "--size: 0: want 16 to"},
 		{"replay", "seed"},
+		{"replay 42 --flaw TailByArrival", "--flaw TailByArrival: only churn shows it"},
 		{"replay x", `replay "x": want a seed, 0 to`},
 		{"replay x --tail 5", "--tail and --json: only a seed has them"},
 		{"replay 1 --last 5s", "--last: 5s: only files of flight recorders have it"},

@@ -46,7 +46,11 @@ func (c *replayCmd) prepare() (err error) {
 	if c.Last != 0 {
 		return fmt.Errorf("--last: %v: only files of flight recorders have it", c.Last)
 	}
-	if c.options.Flaw, err = replay.ParseFlaw(c.Flaw); err != nil {
+	parse := replay.ParseFlaw
+	if c.Kind == "fixed" {
+		parse = replay.ParseFixedFlaw
+	}
+	if c.options.Flaw, err = parse(c.Flaw); err != nil {
 		return err
 	}
 	if c.Tail > 0 && c.Kind != "fixed" {

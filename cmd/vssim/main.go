@@ -112,7 +112,7 @@ func (t *totals) add(r sim.Result) {
 
 // sweep runs seeds while more says so, given how many have begun.
 func (c *common) sweep(out io.Writer, more func(begun uint64) bool) error {
-	f, err := replay.ParseFlaw(c.Flaw)
+	f, err := replay.ParseFixedFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (c *common) each(out io.Writer, more func(begun uint64) bool, run func(seed
 }
 
 func (c *replayCmd) Run(out io.Writer) error {
-	f, err := replay.ParseFlaw(c.Flaw)
+	f, err := replay.ParseFixedFlaw(c.Flaw)
 	if err != nil {
 		return err
 	}

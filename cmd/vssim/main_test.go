@@ -20,6 +20,7 @@ func TestCommandLine(t *testing.T) {
 		{"replay 2", 0, "no violation"},
 		{"props", 0, "NoDuplication: "},
 		{"--help", 0, "Usage: vssim"},
+		{"run --flaw TailByArrival", 2, "--flaw TailByArrival: only churn shows it"},
 		{"run --flaw Wrong", 2, `--flaw "Wrong": no such flaw`},
 		{"run --parallel 0", 2, "--parallel 0: want at least 1"},
 		{"replay nonsense", 2, "nonsense"},

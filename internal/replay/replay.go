@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"cohort/internal/churn"
@@ -34,6 +35,15 @@ func ParseFlaw(name string) (flaw.Set, error) {
 		}
 	}
 	return 0, fmt.Errorf("--flaw %q: no such flaw; --help lists them", name)
+}
+
+// ParseFixedFlaw is ParseFlaw for Fixed, which cannot show what only the end of a view does.
+func ParseFixedFlaw(name string) (flaw.Set, error) {
+	f, err := ParseFlaw(name)
+	if err == nil && slices.Contains(flaw.OfChange(), f) {
+		return 0, fmt.Errorf("--flaw %s: only churn shows it, where views end", name)
+	}
+	return f, err
 }
 
 // Flaws returns the names of all flaws.
