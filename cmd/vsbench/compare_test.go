@@ -52,6 +52,7 @@ func TestCompareRefuses(t *testing.T) {
 		{[]string{good, other}, `a document of "failover": want one of "run"`},
 		{[]string{good, garbled}, "not a document of vsbench"},
 		{[]string{good, good + ","}, "no such file"},
+		{[]string{good, good + "," + good}, "is there twice in"},
 		{[]string{"--figures", "speed", good, good}, `--figures: "speed": want msgs_per_s,`},
 		{nil, "expected"},
 	} {

@@ -4,6 +4,7 @@ package compare
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -84,6 +85,9 @@ type Side struct {
 // Load reads the documents of a set: paths with commas between them.
 func Load(paths string) (s Set, err error) {
 	for path := range strings.SplitSeq(paths, ",") {
+		if slices.ContainsFunc(s.Files, func(f string) bool { return filepath.Clean(f) == filepath.Clean(path) }) {
+			return s, fmt.Errorf("%s is there twice in %s: its runs would count twice", path, paths)
+		}
 		doc, err := result.ReadRun(path)
 		if err != nil {
 			return s, err
