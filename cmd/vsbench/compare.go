@@ -59,5 +59,5 @@ func (c *compareCmd) prepare() error {
 
 // measure compares and puts the result where it belongs.
 func (c *compareCmd) measure(_ context.Context, stdout, stderr io.Writer) error {
-	return output{c.JSON, stdout, stderr}.report(compare.Compare(c.sets, c.Figures))
+	return (&output{c.JSON, stdout, stderr}).report(compare.Compare(c.sets, c.Figures))
 }

@@ -122,7 +122,7 @@ func (c *doctorCmd) report(r *doctor.Report, stdout, stderr io.Writer) error {
 	if c.JSON == "" {
 		return r.Table(stdout)
 	}
-	return output{c.JSON, stdout, stderr}.report(r)
+	return (&output{c.JSON, stdout, stderr}).report(r)
 }
 
 // apply makes the changes, and looks again.

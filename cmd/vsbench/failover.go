@@ -36,7 +36,7 @@ func (c *failoverCmd) measure(ctx context.Context, stdout, stderr io.Writer) err
 		}
 		plan.Faults = append(plan.Faults, fault)
 	}
-	return output{c.JSON, stdout, stderr}.of("failover", plan.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of("failover", plan.Steps(), func(p progress) (result.Document, error) {
 		started := time.Now()
 		res, err := c.runOn(ctx, plan, p)
 		if err != nil {

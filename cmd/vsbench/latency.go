@@ -52,7 +52,7 @@ func (c *latencyCmd) prepare() error {
 func (c *latencyCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	plan := latency.Plan{Levels: c.Levels, Sizes: c.Sizes, Senders: c.Senders, Duration: c.Duration,
 		Points: c.Points, Loads: c.Loads, Network: c.Network}
-	return output{c.JSON, stdout, stderr}.of(result.CommandLatency, plan.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandLatency, plan.Steps(), func(p progress) (result.Document, error) {
 		started, doc := time.Now(), &result.Curve{}
 		err := withRing(ctx, &c.netFlags, c.Members, c.Levels, p, func(ring *course.Ring) (err error) {
 			doc.Members = ring.Members()

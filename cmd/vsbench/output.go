@@ -20,8 +20,13 @@ const standardOutput = "-"
 
 // of has a command measure in so many steps, with progress, and puts its results
 // where they belong. They may be there beside an error: then both are told.
-func (o output) of(command string, steps int, measure func(progress) (result.Document, error)) error {
+func (o *output) of(command string, steps int, measure func(progress) (result.Document, error)) error {
+	write := result.Write
 	if o.path == "" {
+		write = func(path string, d result.Document) (err error) {
+			o.path, err = result.WriteNew(path, d)
+			return err
+		}
 		o.path = result.DefaultPath(command, time.Now())
 	}
 	if o.path != standardOutput {
@@ -35,11 +40,14 @@ func (o output) of(command string, steps int, measure func(progress) (result.Doc
 	if doc == nil {
 		return err
 	}
-	return errors.Join(err, o.report(doc))
+	return errors.Join(err, o.put(doc, write))
 }
 
 // report writes the results if there is a path for them, prints the table and says what the machine lacks.
-func (o output) report(doc result.Document) error {
+func (o *output) report(doc result.Document) error { return o.put(doc, result.Write) }
+
+// put is report with what writes the document.
+func (o *output) put(doc result.Document, write func(string, result.Document) error) error {
 	table := o.stdout
 	if o.path == standardOutput {
 		table = o.stderr
@@ -51,7 +59,7 @@ func (o output) report(doc result.Document) error {
 			return err
 		}
 	} else if o.path != "" {
-		if err := result.Write(o.path, doc); err != nil {
+		if err := write(o.path, doc); err != nil {
 			return err
 		}
 	}

@@ -99,7 +99,7 @@ func checkPeerLevel(s string) error {
 
 // measure carries out the plan and puts its results where they belong.
 func (c *peersCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
-	return output{c.JSON, stdout, stderr}.of(result.CommandPeers, c.planned.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandPeers, c.planned.Steps(), func(p progress) (result.Document, error) {
 		program, clean, err := c.program(ctx, p)
 		if err != nil {
 			return nil, err

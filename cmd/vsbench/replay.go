@@ -93,7 +93,7 @@ func (c *replayCmd) measure(ctx context.Context, stdout, stderr io.Writer) error
 		return errors.Join(violated, doc.Table(stdout))
 	}
 	doc.Head = result.NewHead("replay", started)
-	return errors.Join(violated, output{c.JSON, stdout, stderr}.report(doc))
+	return errors.Join(violated, (&output{c.JSON, stdout, stderr}).report(doc))
 }
 
 // run runs the seed.

@@ -34,7 +34,7 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 	}
 	var res *result.Run
-	err := output{c.JSON, stdout, stderr}.of(result.CommandRun, c.planned.Steps(), func(p progress) (result.Document, error) {
+	err := (&output{c.JSON, stdout, stderr}).of(result.CommandRun, c.planned.Steps(), func(p progress) (result.Document, error) {
 		started := time.Now()
 		var err error
 		if res, err = c.runOn(ctx, c.planned, p); err != nil {

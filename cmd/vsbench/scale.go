@@ -98,7 +98,7 @@ func (c *scaleCmd) ordered() []string {
 // where they belong.
 func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	steps := &course.Steps{All: len(c.Levels)*len(c.Members) + len(c.ordered())*len(c.Groups)}
-	return output{c.JSON, stdout, stderr}.of(result.CommandScale, steps.All, func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandScale, steps.All, func(p progress) (result.Document, error) {
 		started, doc := time.Now(), &result.Scaling{}
 		steps.Observe = p.row
 		for _, n := range c.Members {

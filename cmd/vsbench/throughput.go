@@ -74,7 +74,7 @@ func (c *throughputCmd) measure(ctx context.Context, stdout, stderr io.Writer) e
 		p := c.plan(n)
 		steps.All += p.Steps()
 	}
-	return output{c.JSON, stdout, stderr}.of(result.CommandThroughput, steps.All, func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandThroughput, steps.All, func(p progress) (result.Document, error) {
 		started, doc := time.Now(), &result.Throughput{}
 		steps.Observe = p.row
 		for _, n := range c.Members {

@@ -2,10 +2,13 @@ package result
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Document is what a command measured.
@@ -32,11 +35,52 @@ func Write(path string, d Document) error {
 	if special {
 		return writeTo(path, b)
 	}
-	f, err := create(path)
+	temporary, err := writeBeside(path, b)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone by then if all went well
+	defer os.Remove(temporary) // gone by then if all went well
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("results: %w", err)
+	}
+	return nil
+}
+
+// WriteNew is Write that replaces no file: if there is one of that name, of a run that
+// started in the same second, a number is added to it. It returns the file's name.
+func WriteNew(path string, d Document) (string, error) {
+	b, err := d.Encode()
+	if err != nil {
+		return "", err
+	}
+	temporary, err := writeBeside(path, b)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(temporary)
+	ext := filepath.Ext(path)
+	name := path
+	for i := 2; ; i++ {
+		err := os.Link(temporary, name) // as Rename, but it fails if there is one
+		switch {
+		case err == nil:
+			return name, nil
+		case !errors.Is(err, fs.ErrExist): // no links on this file system
+			if err := os.Rename(temporary, name); err != nil {
+				return "", fmt.Errorf("results: %w", err)
+			}
+			return name, nil
+		}
+		name = fmt.Sprintf("%s_%d%s", strings.TrimSuffix(path, ext), i, ext) // sorts behind it, as the newer one
+	}
+}
+
+// writeBeside writes a file beside path, to be renamed, and returns its name.
+func writeBeside(path string, b []byte) (temporary string, err error) {
+	f, err := create(path)
+	if err != nil {
+		return "", err
+	}
 	_, err = f.Write(b)
 	if err == nil {
 		err = f.Chmod(0o644)
@@ -44,13 +88,11 @@ func Write(path string, d Document) error {
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
 	if err != nil {
-		return fmt.Errorf("results: %w", err)
+		_ = os.Remove(f.Name())
+		return "", fmt.Errorf("results: %w", err)
 	}
-	return nil
+	return f.Name(), nil
 }
 
 // CanWrite returns the error that Write to this path would return for want of a

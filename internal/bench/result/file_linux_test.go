@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,5 +67,28 @@ func TestCanWriteNoFolder(t *testing.T) {
 	}
 	if err := Write(dir, sample(t)); err == nil {
 		t.Error("a folder was written to")
+	}
+}
+
+// TestWriteNewReplacesNothing: two commands that start in the same second both keep what
+// they have measured, and the later one counts as the newer.
+func TestWriteNewReplacesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run-20310203T040506Z.json")
+	var names []string
+	for range 3 {
+		name, err := WriteNew(path, sample(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(name); err != nil || !json.Valid(b) {
+			t.Errorf("%s: file of %d bytes, error %v", name, len(b), err)
+		}
+		names = append(names, name)
+	}
+	if names[0] != path || !slices.IsSorted(names) || len(slices.Compact(names)) != 3 {
+		t.Errorf("names %v, want three that rise", names)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 3 {
+		t.Errorf("left %v, error %v; want three files", left, err)
 	}
 }
