@@ -21,6 +21,11 @@ import (
 // before anything is delivered to it. The state belongs exactly to the joiner's first
 // view: it has all that was delivered to the group before, and nothing of what the
 // joiner's handler will be handed. Meanwhile the others go on delivering.
+//
+// A handler whose Snapshot or Restore has other parameters or results is no Stateful, and
+// nothing says so: who joins starts empty. Have the compiler check yours:
+//
+//	var _ engine.Stateful = (*Book)(nil)
 type Stateful interface {
 	Handler
 
