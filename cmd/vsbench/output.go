@@ -46,31 +46,37 @@ func (o *output) of(command string, steps int, measure func(progress) (result.Do
 // report writes the results if there is a path for them, prints the table and says what the machine lacks.
 func (o *output) report(doc result.Document) error { return o.put(doc, result.Write) }
 
-// put is report with what writes the document.
+// put is report with what writes the document. What cannot be written is shown at least:
+// it may have taken a night.
 func (o *output) put(doc result.Document, write func(string, result.Document) error) error {
 	table := o.stdout
-	if o.path == standardOutput {
+	var failed error
+	switch o.path {
+	case standardOutput:
 		table = o.stderr
-		b, err := doc.Encode()
-		if err != nil {
-			return err
-		}
-		if _, err := o.stdout.Write(b); err != nil {
-			return err
-		}
-	} else if o.path != "" {
-		if err := write(o.path, doc); err != nil {
-			return err
-		}
+		failed = encode(o.stdout, doc)
+	case "":
+	default:
+		failed = write(o.path, doc)
 	}
 	if err := doc.Table(table); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	for _, n := range doc.Notes() {
 		fmt.Fprintf(o.stderr, "note: %s\n", n)
 	}
-	if o.path != standardOutput && o.path != "" {
+	if failed == nil && o.path != standardOutput && o.path != "" {
 		fmt.Fprintf(o.stderr, "results: %s\n", o.path)
 	}
-	return nil
+	return failed
+}
+
+// encode writes a document as data.
+func encode(w io.Writer, doc result.Document) error {
+	b, err := doc.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
 }
