@@ -185,6 +185,14 @@ func (a *Agreement) forgive(now int64, rank int) {
 	}
 }
 
+// StoodStill notes that this member's process did nothing for long. Answers that came
+// meanwhile are yet to be read, so the time to answer begins now.
+func (a *Agreement) StoodStill(now int64) {
+	if a.lead != nil {
+		a.lead.since = now
+	}
+}
+
 // remind repeats to a member what this one, leading, waits for its answer to: it
 // may never have been asked, or the letter was lost with a connection.
 func (a *Agreement) remind(rank int) {

@@ -9,6 +9,7 @@ import (
 	"cohort/membership"
 	"cohort/order"
 	"cohort/slab"
+	"cohort/wire"
 )
 
 // ring is sites and what is between them.
@@ -503,5 +504,68 @@ func TestStandingStillProvesNothing(t *testing.T) {
 	s.Letters()
 	if s.Flush(5202 * ms); !slices.Contains(kinds(s), "1 Suspect 1") {
 		t.Error("suspicions are not repeated")
+	}
+}
+
+// TestStandingStillIsNotNotAnswering: a leader that stood still has the answers that
+// came meanwhile before it, one after the other, and expels nobody for those yet to be read.
+func TestStandingStillIsNotNotAnswering(t *testing.T) {
+	v := viewOf(3)
+	for name, first := range map[string]func(s *Site, now int64){
+		"a letter": func(s *Site, now int64) {
+			s.Letter(now, 3, membership.Letter{Kind: membership.Suspect, View: v.Key(), Num: 1})
+		},
+		"a connection":    func(s *Site, now int64) { s.Connected(now, 3) },
+		"a disconnection": func(s *Site, now int64) { s.Disconnected(now, 3) },
+		"nothing":         func(s *Site, now int64) { s.Flush(now) },
+	} {
+		s := newSite(t, v, 1)
+		s.Flush(10 * ms)
+		s.Letter(20*ms, 3, membership.Letter{Kind: membership.Leave, View: v.Key(), Num: 1})
+		s.Flush(40 * ms)
+		if first(s, 125*ms); s.agreement.Suspected(1) != 0 {
+			t.Errorf("%s: suspected as %v by one who stood still", name, s.agreement.Suspected(1))
+		}
+		if s.Flush(125 * ms); s.agreement.Suspected(1) != 0 {
+			t.Errorf("%s: suspected as %v in the turn after", name, s.agreement.Suspected(1))
+		}
+		s.vigil.from[1].grace = 1000 * ms // it is heard
+		for now := 140 * ms; now < 240*ms; now += 20 * ms {
+			s.Flush(now)
+		}
+		if s.Flush(240 * ms); s.agreement.Suspected(1) != membership.Unanswering {
+			t.Errorf("%s: suspected as %v when the time to answer is over", name, s.agreement.Suspected(1))
+		}
+	}
+}
+
+// TestStandingStillIsNotWaiting: how long a member has made senders wait, one who stood
+// still does not know.
+func TestStandingStillIsNotWaiting(t *testing.T) {
+	v := viewOf(2)
+	cfg := Config{Rules: membership.Rules{Timeout: 100 * ms}, Slow: 300 * ms}
+	s, err := New(0, cfg, v, 1, slab.NewPool())
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(now int64) {
+		b := make([]byte, wire.Overhead+wire.RowSize(2))
+		wire.PutHeader(b, wire.Header{Kind: wire.RowOnly, View: v.Key(), Sender: 1, Flags: wire.HasRow})
+		wire.AppendRow(b[:wire.HeaderSize], uint64(now), 0, true, make([]uint64, 2))
+		wire.Seal(b)
+		packet(now, s, b)
+	}
+	row(10 * ms)
+	s.Flush(10 * ms)
+	row(1000 * ms) // it pauses again, or still
+	if s.Flush(1000 * ms); s.agreement.Suspected(1) != 0 {
+		t.Fatalf("suspected as %v by one who stood still", s.agreement.Suspected(1))
+	}
+	for now := 1040 * ms; now <= 1340*ms; now += 40 * ms {
+		row(now)
+		s.Flush(now)
+	}
+	if s.agreement.Suspected(1) != membership.Slow {
+		t.Errorf("suspected as %v after a pause that is too long", s.agreement.Suspected(1))
 	}
 }

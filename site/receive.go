@@ -87,6 +87,7 @@ func (s *Site) drop() {
 
 // Letter takes a letter from the process with this ID. A Blob in it is borrowed.
 func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
+	s.awake(now)
 	rank := s.view.Rank(from)
 	switch {
 	case s.out:
@@ -148,6 +149,7 @@ func (s *Site) tell(from uint64, l membership.Letter) {
 
 // Connected tells that there is a connection with the process with this ID.
 func (s *Site) Connected(now int64, id uint64) {
+	s.awake(now)
 	s.linked[id] = true
 	if rank := s.view.Rank(id); rank >= 0 && !s.out {
 		s.vigil.from[rank].grace = now
@@ -159,6 +161,7 @@ func (s *Site) Connected(now int64, id uint64) {
 // Disconnected tells that there is no connection any more: a process that is
 // killed is noticed by that at once.
 func (s *Site) Disconnected(now int64, id uint64) {
+	s.awake(now)
 	delete(s.linked, id)
 	rank := s.view.Rank(id)
 	if rank < 0 || s.out || s.agreement.Suspected(rank) != 0 { // the reason that there was stands

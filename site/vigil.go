@@ -5,7 +5,7 @@ import "cohort/membership"
 // vigil watches the members of a view for signs of life.
 type vigil struct {
 	began int64 // the view's
-	last  int64 // when it was last kept
+	last  int64 // when this process last did something
 	grace int64 // nobody is suspected for silence before
 	over  int64 // since when it is known what the view is followed by; 0: it is not
 	told  int64 // when suspicions were last repeated
@@ -28,14 +28,22 @@ func newVigil(now int64, n int) vigil {
 // arrive elsewhere.
 const deafFor = 8
 
+// awake notes whether this process itself stood still until now: then what it has not
+// heard, and who has not answered it, proves nothing. It comes before everything that may
+// have somebody suspected: of the letters that came meanwhile, the first is no sign that
+// the others did not.
+func (s *Site) awake(now int64) {
+	if now-s.vigil.last > s.cfg.Rules.Timeout/2 {
+		s.vigil.grace = now
+		s.agreement.StoodStill(now)
+	}
+	s.vigil.last = now
+}
+
 // watch suspects who is silent, slow or deaf.
 func (s *Site) watch(now int64) {
 	v, timeout := &s.vigil, s.cfg.Rules.Timeout
-	if now-v.last > timeout/2 {
-		// This process itself stood still: what it has not heard proves nothing.
-		v.grace = now
-	}
-	v.last = now
+	s.awake(now)
 	s.catchUp(now)
 	s.letGo()
 	for r := range s.view.Members {
@@ -113,7 +121,7 @@ func (s *Site) suspicion(now int64, r int) membership.Reason {
 		p.pausing = 0
 	case p.pausing == 0:
 		p.pausing = now
-	case s.cfg.Slow > 0 && now-p.pausing > s.cfg.Slow:
+	case s.cfg.Slow > 0 && now-max(p.pausing, s.vigil.grace) > s.cfg.Slow:
 		return membership.Slow
 	}
 	if has, sent := s.machine.Acknowledged(r); has > p.acked || has == sent || p.since == 0 {
