@@ -83,7 +83,7 @@ func (m *Machine) Fetch(now int64, cut []uint64, holders []int) {
 		st.top = max(min(cut[s], st.low+streamCap-1), st.rcv) // no honest sender has more on the way
 		st.gap.Closed()
 		m.advance(s)
-		if st.rcv < cut[s] {
+		if st.rcv < cut[s] && s != m.self { // nobody has more of our own, whatever a leader claims
 			st.gap.Found(now - flowctl.Reorder) // it is missing, not late
 		}
 	}

@@ -610,3 +610,22 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+// TestACutOfWhatWasNeverSent: a leader that lies names packets of this member's own that
+// there are not. It waits for a better cut, and does not turn without end.
+func TestACutOfWhatWasNeverSent(t *testing.T) {
+	m, _ := lone(t, 3, 0)
+	m.Freeze(1000)
+	m.Fetch(1000, []uint64{5, 0, 0}, []int{1, 1, 1})
+	m.Flush(1000)
+	if due := m.Deadline(); due <= 1000 {
+		t.Errorf("due at %d ns again, flushed at 1000", due)
+	}
+	if m.Fetched() {
+		t.Error("it has what it never sent")
+	}
+	if m.Fetch(2000, []uint64{0, 0, 0}, []int{0, 0, 0}); !m.Fetched() {
+		t.Error("it lacks what it has of a true cut")
+	}
+	m.Release()
+}
