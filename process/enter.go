@@ -43,7 +43,9 @@ func (p *Process) invited(now int64, from uint64, l membership.Letter) {
 	switch {
 	case l.Full.Rank(p.self.ID) < 0 || l.Full.Rank(from) < 0:
 	case s.bid != nil && s.bid.from == from:
-		s.bid = &bid{from: from, full: l.Full, since: s.bid.since}
+		if asked || now-s.bid.since <= askFor-attemptFor { // else its word would not last for the attempt
+			s.bid = &bid{from: from, full: l.Full, since: s.bid.since}
+		}
 	case asked:
 		s.bid, s.met = &bid{from: from, full: l.Full, since: now}, now
 	case s.bid == nil && !p.answered() && l.Full.Num == 1 && l.Full.Members[0].ID == from && !s.lied(from):

@@ -87,9 +87,13 @@ func (p *Process) mayFound(now int64, k int) bool {
 
 // convene invites those who are connected, has the others dialled, and installs
 // the view once all are ready. Who is bound to another invitation does not answer
-// one, and so is asked again.
+// one, and so is asked again. After its time an attempt installs nothing, though all have
+// been ready: if this process stood still, they may have given their word to others since.
 func (p *Process) convene(now int64) {
 	f := p.seek.found
+	if now > f.until {
+		return
+	}
 	if now >= f.dial {
 		f.dial = now + redialEvery
 		for r, m := range f.view.Members {

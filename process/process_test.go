@@ -476,3 +476,73 @@ func TestLeave(t *testing.T) {
 	a.die()
 	w.want("bc")
 }
+
+// TestAFounderThatStoodStill until the others had given up: what they said meanwhile is
+// no word of theirs any more. Else, with one process on both sides of a cut, each side would have
+// a majority of the first view that it is in.
+func TestAFounderThatStoodStill(t *testing.T) {
+	w := newWorld(t)
+	w.startAll(3, configOf(5))
+	a, x, y := w.peers[0], w.peers[1], w.peers[2]
+	type word struct {
+		from uint64
+		l    membership.Letter
+	}
+	var words []word
+	w.held = func(from, to *peer, l membership.Letter) bool {
+		if to == a && l.Kind == membership.Ready {
+			words = append(words, word{from.Self().ID, l})
+		}
+		return to == a
+	}
+	w.until("two words", func() bool { return len(words) == 2 })
+	a.dead = true // it stands still, and stays connected
+	b := w.start(configOf(5))
+	w.start(configOf(5))
+	near := func(p *peer) bool { return p == a || p == y }
+	apart := func(p, q *peer) bool { return near(p) != near(q) }
+	w.deaf, w.cut = apart, apart
+	w.until("a ring of the others", func() bool { return x.In() })
+	if names := x.members(); names != "bde" {
+		t.Fatalf("a first view of %s, want of those who hear each other", names)
+	}
+	w.held = func(_, _ *peer, _ membership.Letter) bool { return false }
+	a.dead = false
+	for _, k := range words {
+		a.Letter(w.now, k.from, k.l)
+	}
+	w.pass(3000 * ms)
+	if a.In() || y.In() {
+		t.Errorf("two rings of majorities: of %s and of %s", a.members(), b.members())
+	}
+	w.deaf, w.cut = func(_, _ *peer) bool { return false }, func(_, _ *peer) bool { return false }
+	w.until("one ring of all", func() bool { return len(b.members()) == 5 && a.members() == b.members() && y.members() == b.members() })
+}
+
+// TestTheLastWordIsKept: to a founder that begins again and again a process gives its word
+// only as long as it can keep it for a whole attempt.
+func TestTheLastWordIsKept(t *testing.T) {
+	w := newWorld(t)
+	f := w.member(1472) // older
+	a := w.start(configOf(3))
+	a.Connected(w.now, f.ID)
+	last, n := int64(0), uint64(0)
+	for s, _ := a.Stage(); last == 0 || s == Invited; s, _ = a.Stage() {
+		n++
+		full := membership.View{Num: 1, Ring: n, Members: []membership.Member{f, a.Self()}}
+		a.Letter(w.now, f.ID, membership.Letter{Kind: membership.Invite, Full: full})
+		for _, l := range a.Letters() {
+			if l.Kind == membership.Ready {
+				last = w.now
+			}
+		}
+		w.now += 10 * ms
+		a.Flush(w.now)
+		if w.now > 20_000*ms {
+			t.Fatal("it is bound for ever")
+		}
+	}
+	if d := w.now - last; d < attemptFor {
+		t.Errorf("it is free %d ms after its last word", d/ms)
+	}
+}
