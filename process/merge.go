@@ -2,6 +2,7 @@ package process
 
 import (
 	"cmp"
+	"slices"
 
 	"cohort/membership"
 )
@@ -90,9 +91,14 @@ func (m *merge) connected(p *Process, id uint64) {
 	}
 }
 
-// invited ends the ring, or this membership: the other ring is there, and lets us in.
+// invited ends the ring, or this membership: the other ring is there, and lets us in. The
+// reason to ask may be gone by then: this ring can go on again, or another leads it.
 func (m *merge) invited(p *Process, now int64, from uint64, full membership.View) {
 	if from != m.with || !p.In() || full.Ring != m.ring || full.Rank(from) < 0 || full.Rank(p.self.ID) < 0 {
+		return
+	}
+	if !slices.ContainsFunc(p.rings, func(r sighting) bool { return r.From.ID == from && p.givesWay(now, r.Beacon) }) {
+		m.failed(p, now, from)
 		return
 	}
 	m.with, m.due = 0, now+mergeFor

@@ -546,3 +546,38 @@ func TestTheLastWordIsKept(t *testing.T) {
 		t.Errorf("it is free %d ms after its last word", d/ms)
 	}
 }
+
+// TestAnInvitationThatComesTooLate: a ring that could not go on when it asked another one
+// to let it in, and can again, does not give way to a lesser one.
+func TestAnInvitationThatComesTooLate(t *testing.T) {
+	w := newWorld(t)
+	w.startAll(3, configOf(3))
+	w.want("abc")
+	a, ring := w.peers[0], w.peers[0].Site().View().Ring
+	apart := func(p, q *peer) bool { return p != q }
+	w.deaf, w.cut = apart, apart
+	for _, p := range w.peers {
+		p.unlinkAll()
+	}
+	x := w.start(configOf(0))
+	w.until("a ring of its own, and a block", func() bool { return x.members() == "d" && a.Blocked() })
+	var invitation []membership.Letter
+	w.held = func(from, to *peer, l membership.Letter) bool {
+		if from != x || to != a || l.Kind != membership.Invite {
+			return false
+		}
+		invitation = append(invitation, l)
+		return true
+	}
+	meet := func(p, q *peer) bool { return (p != a || q != x) && (p != x || q != a) }
+	w.deaf, w.cut = meet, meet
+	w.until("an invitation", func() bool { return len(invitation) > 0 })
+	apart = func(p, q *peer) bool { return p == x || q == x }
+	w.deaf, w.cut = apart, apart
+	w.until("the ring again", func() bool { return a.members() == "abc" && a.Site().View().Num > 1 && !a.Blocked() })
+	a.Letter(w.now, x.Self().ID, invitation[0])
+	w.pass(1000 * ms)
+	if a.members() != "abc" || a.Site().View().Ring != ring {
+		t.Errorf("the ring has given way to a lesser one: in a view of %q", a.members())
+	}
+}
