@@ -435,6 +435,9 @@ func (a *Agreement) consider(now int64, from int, l Letter) {
 		a.post(from, Letter{Kind: Reject, Ballot: a.promised})
 		return
 	}
+	if a.decided != nil && !slices.Equal(a.decided.Cut, l.Proposal.Cut) {
+		return // with Lone only: what this member ends the view with is what it has been told
+	}
 	a.pending, a.pendingAt = &l.Proposal, l.Ballot
 	a.data.Fetch(now, l.Proposal.Cut, ranks(l.Holders))
 }

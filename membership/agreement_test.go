@@ -645,6 +645,24 @@ func TestADecisionStays(t *testing.T) {
 	}
 }
 
+// TestADecisionKeepsItsCut: where one is enough there may be another proposal for the same
+// view, and who has been told of one decision must not deliver the cut of the other.
+func TestADecisionKeepsItsCut(t *testing.T) {
+	t.Parallel()
+	a := alone(1, 3)
+	a.rules.Lone = true
+	d := a.data.(*plane)
+	l := Letter{Kind: Install, Proposal: Proposal{Next: a.view, Cut: []uint64{4, 4, 4}}, Holders: []uint8{2, 2, 2}}
+	l.Proposal.Next.Num++
+	a.Receive(0, 2, l)
+	l.Kind, l.Ballot, l.Holders = Propose, makeBallot(9, 0), []uint8{0, 0, 0}
+	l.Proposal.Cut = []uint64{9, 0, 0}
+	a.Receive(0, 0, l)
+	if want := []uint64{4, 4, 4}; !a.Over() || !slices.Equal(d.cut, want) {
+		t.Errorf("it fetches %v after %v has been decided", d.cut, want)
+	}
+}
+
 // TestBallotsEnd: after the last one there is none to lead with.
 func TestBallotsEnd(t *testing.T) {
 	t.Parallel()
