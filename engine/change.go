@@ -73,6 +73,9 @@ func (n *Node) apply(sender int, o groups.Op) {
 	n.recent = nil
 	own := sender == n.rank()
 	e := n.roster.Table.Apply(sender, o)
+	if own && e.Full {
+		n.refused(e.Group, o.Name)
+	}
 	if !e.Done {
 		return
 	}
@@ -95,6 +98,17 @@ func (n *Node) apply(sender int, o groups.Op) {
 	}
 	if e.Donor == n.rank() && t.Local != nil && t.Local.state != nil {
 		n.offer(t, n.view().Members[sender].ID, o.Serial)
+	}
+}
+
+// refused ends a Join, or a rejoin, for which there is no room; t is nil where the group
+// has no members.
+func (n *Node) refused(t *groups.Group[*Group], name string) {
+	if g := n.groups.local(name); g != nil && g.id == 0 {
+		if t != nil {
+			t.Local = nil // a stateful one has been keeping what comes
+		}
+		n.isGone(g, fmt.Errorf("engine: %w: joining %q: the ring has no room for more: %d groups", ErrConfig, name, n.roster.Table.Len()))
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // messages and views from then on. If h is Stateful and the group has a state, it is
 // restored first; errors of that wrap ErrState or those of h.Restore.
 //
+// A ring has room for some 16 MiB of names of groups and 38 bytes for each; beyond that Join
+// returns ErrConfig.
+//
 // The membership lasts until Leave or Close. If the ring goes on without this node,
 // the node joins again by itself: see GroupView.
 func (n *Node) Join(ctx context.Context, name string, h Handler) (*Group, error) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestJoinAllAndLeaveAll: the groups come in the order of their names, each with its
@@ -142,5 +144,34 @@ func TestJoinAllWithStates(t *testing.T) {
 	}
 	if s := nodes[1].Stats(); s.StatesRestored != uint64(len(names)) || s.StatesFailed > 0 {
 		t.Errorf("%d states restored, %d failed; want %d and none", s.StatesRestored, s.StatesFailed, len(names))
+	}
+}
+
+// TestNoRoomForMoreGroups: who joins what the ring's table has no room for is told, and
+// whoever comes into the ring later still gets the table, however large.
+func TestNoRoomForMoreGroups(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tens of thousands of groups")
+	}
+	cluster := ""
+	nodes := openRing(t, 1, func(_ int, c *Config) { cluster = c.Cluster })
+	names := make([]string, 60_000)
+	for i := range names {
+		names[i] = fmt.Sprintf("%0255d", i)
+	}
+	h := func(string) Handler { return HandlerFunc(func(*Message) {}) }
+	if _, err := nodes[0].JoinAll(patient(t), names, h); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("all at once: %v, want that there is no room", err)
+	}
+	if _, err := nodes[0].JoinAll(patient(t), names[:57_000], h); err != nil {
+		t.Fatal(err)
+	}
+	late, err := Open(patient(t), Config{Cluster: cluster, Name: "late", Interface: "lo", Expect: 1, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = late.Close() })
+	if _, err := late.Join(patient(t), names[0], h("")); err != nil {
+		t.Error(err)
 	}
 }

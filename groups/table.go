@@ -16,6 +16,10 @@ import (
 // MaxName bounds a group's name, bytes.
 const MaxName = 255
 
+// maxTable bounds the groups in a table's bytes. A table goes to who joins the ring in one
+// letter, of 16 MiB at most with what is around it.
+const maxTable = 16<<20 - 64
+
 // Kind is what an operation does to its sender's membership in a group.
 type Kind uint8
 
@@ -78,6 +82,7 @@ func ParseOp(b []byte) (o Op, ok bool) {
 type Table[L any] struct {
 	view   membership.View
 	next   uint32      // number of the next group; 0: all have been used
+	size   int         // bytes of all groups that have members, as Append writes them
 	list   []*Group[L] // by number; some have no members any more
 	byID   index[L]
 	byName map[string]*Group[L]
@@ -116,6 +121,7 @@ func (t *Table[L]) Len() int { return len(t.byName) }
 type Effect[L any] struct {
 	Group *Group[L]
 	Done  bool // else it had no effect
+	Full  bool // Join: it had none since there is no room in the table
 	Fresh bool // Join: nobody keeps state, so the sender's own is the group's
 	Donor int  // Join, Restart: rank in the ring of who gives the state; -1: nobody can
 }
@@ -129,11 +135,11 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 		if g != nil && g.Members&bit != 0 {
 			return e
 		}
-		if g == nil {
-			g = t.make(o.Name)
+		if e.Full = !t.hasRoom(g, bit, o.Name); e.Full {
+			return e
 		}
 		if g == nil {
-			return e
+			g = t.make(o.Name)
 		}
 		return t.join(g, bit, o)
 	}
@@ -157,11 +163,26 @@ func (t *Table[L]) Apply(sender int, o Op) Effect[L] {
 	return e
 }
 
+// hasRoom tells whether there is room, and a number, for the one with this bit in g; nil:
+// a new group.
+func (t *Table[L]) hasRoom(g *Group[L], bit uint64, name string) bool {
+	if g == nil {
+		return t.next != 0 && t.size+entrySize+len(name) <= maxTable
+	}
+	return t.size+len(g.Order.join(g.Members, bit))-len(g.Order) <= maxTable
+}
+
+// reorder gives g another order.
+func (t *Table[L]) reorder(g *Group[L], o Order) {
+	t.size += len(o) - len(g.Order)
+	g.Order = o
+}
+
 // join adds a member. Where all who had the state have left while they were giving
 // it to others, it may yet arrive there: it is not begun anew beside that.
 func (t *Table[L]) join(g *Group[L], bit uint64, o Op) Effect[L] {
 	e := Effect[L]{Group: g, Done: true, Donor: -1}
-	g.Order = g.Order.join(g.Members, bit)
+	t.reorder(g, g.Order.join(g.Members, bit))
 	g.Members |= bit
 	g.Views++
 	if !o.Stateful {
@@ -199,11 +220,8 @@ func (t *Table[L]) ranks(ids []uint64) (mask uint64) {
 	return mask
 }
 
-// make returns a new group; nil if there are no more numbers.
+// make returns a new group.
 func (t *Table[L]) make(name string) *Group[L] {
-	if t.next == 0 {
-		return nil
-	}
 	if len(t.list) > 2*len(t.byName) {
 		t.list = t.All()
 	}
@@ -215,6 +233,7 @@ func (t *Table[L]) make(name string) *Group[L] {
 
 func (t *Table[L]) add(g *Group[L]) {
 	t.list = append(t.list, g)
+	t.size += g.size()
 	t.byID.put(g)
 	t.byName[g.Name] = g
 }
@@ -223,10 +242,11 @@ func (t *Table[L]) add(g *Group[L]) {
 func (t *Table[L]) shrink(g *Group[L], members uint64) {
 	g.Views++
 	g.Members = members
-	g.Order = g.Order.keep(members)
+	t.reorder(g, g.Order.keep(members))
 	g.Stateful &= members
 	g.Ready &= members
 	if members == 0 {
+		t.size -= g.size()
 		t.byID.remove(g.ID)
 		delete(t.byName, g.Name)
 	}
@@ -252,7 +272,7 @@ func (t *Table[L]) Change(next membership.View) (shifts []Shift[L]) {
 			continue
 		}
 		members, lost := move(g.Members, to)
-		g.Order = g.Order.move(to)
+		t.reorder(g, g.Order.move(to))
 		g.Stateful, _ = move(g.Stateful, to)
 		ready, gone := move(g.Ready, to)
 		g.Members, g.Ready = members, ready
@@ -300,6 +320,9 @@ func (t *Table[L]) Append(b []byte) []byte {
 
 // entrySize is what a group takes in a table's bytes, its name and its order.
 const entrySize = 4 + 4*8 + 2
+
+// size is how many bytes append writes.
+func (g *Group[L]) size() int { return entrySize + len(g.Name) + len(g.Order) }
 
 func (g *Group[L]) append(b []byte) []byte {
 	b = le.AppendUint32(b, g.ID)

@@ -555,3 +555,51 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// TestATableFitsALetter: one that did not could be sent to nobody, and nobody could join the
+// ring any more. What would make it too large is refused, everywhere alike.
+func TestATableFitsALetter(t *testing.T) {
+	v := viewOf(1, 101, 102, 103)
+	r := NewRoster[int]()
+	r.Enter(v, 0)
+	name := func(i int) string { return fmt.Sprintf("%0255d", i) }
+	join := func(rank, i int) Effect[int] { return r.Table.Apply(rank, Op{Kind: Join, Name: name(i)}) }
+	n := 0
+	for ; !join(2, n).Full; n++ {
+		if n > 100_000 {
+			t.Fatalf("%d groups with long names", n)
+		}
+	}
+	if least := 16 << 20 / (entrySize + MaxName) * 99 / 100; n < least {
+		t.Errorf("%d groups, want %d at least", n, least)
+	}
+	joined := 0
+	for ; joined < n && !join(0, joined).Full; joined++ { // an older one: the groups' order must be told
+	}
+	if joined == n {
+		t.Error("all have room for their order")
+	}
+	check := func() {
+		t.Helper()
+		letter := r.letter()
+		if k := len(letter.Append(nil)); k > 16<<20 {
+			t.Errorf("a letter of %d bytes", k)
+		}
+		again, err := Parse[int](v, letter.Blob[5:])
+		if err != nil || again.size != r.Table.size {
+			t.Fatalf("read again it takes %d bytes, %v; want %d", again.size, err, r.Table.size)
+		}
+	}
+	check()
+	for i := range 1000 {
+		r.Table.Apply(0, Op{Kind: Leave, Name: name(i)})
+		r.Table.Apply(2, Op{Kind: Leave, Name: name(i)})
+	}
+	check()
+	if e := join(1, n); !e.Done || e.Full {
+		t.Error("no room where others have left")
+	}
+	r.Pass(viewOf(2, 102, 103), 0)
+	v = viewOf(2, 102, 103)
+	check()
+}
