@@ -121,6 +121,15 @@ func (p *Process) convene(now int64) {
 // connected nobody knows whom else they have kept from being ready.
 func (p *Process) regroup(now int64) {
 	f := p.seek.found
+	if !slices.Contains(f.ready, false) { // too late: see convene. More such words may be on their way
+		p.disband()
+		for _, m := range f.view.Members {
+			if m.ID != p.self.ID {
+				p.links.hangup(m.ID)
+			}
+		}
+		return
+	}
 	takesPart := func(r int) bool { return f.ready[r] || p.links.has(f.view.Members[r].ID) }
 	all := true
 	for r := range f.view.Members {
