@@ -31,6 +31,7 @@ type Roster[L any] struct {
 	early   *Post  // a table of a view that this member is not in yet; To is who sent it
 	none    uint64 // ranks that have said that they do not have it either
 	asked   int64  // when the others were last asked for it; 0: not yet
+	every   int64  // ns from then until they are asked again
 }
 
 // Ordered is an operation and the rank in the ring of its sender.
@@ -45,8 +46,12 @@ type Post struct {
 	membership.Letter
 }
 
-// askEvery is how often the table is asked for until it has come, ns.
-const askEvery = 50_000_000
+// The table is asked for after askEvery ns, and then again and again, each time after twice
+// as long, up to askRarely: a large one takes its time, and each who is asked sends another.
+const (
+	askEvery  = 50_000_000
+	askRarely = 16 * askEvery
+)
 
 // NewRoster returns the roster of who is in no ring.
 func NewRoster[L any]() *Roster[L] { return &Roster[L]{Table: New[L](membership.View{})} }
@@ -76,7 +81,7 @@ func (r *Roster[L]) Pass(v membership.View, self int) []Shift[L] {
 
 func (r *Roster[L]) begin(v membership.View, self int) {
 	r.view, r.key, r.self = v, v.Key(), self
-	r.ops, r.kept, r.none, r.asked = 0, nil, 0, 0
+	r.ops, r.kept, r.none, r.asked, r.every = 0, nil, 0, 0, askEvery
 }
 
 // Out ends the membership.
@@ -194,7 +199,7 @@ func (r *Roster[L]) Ask(now int64) (posts []Post, err error) {
 	if r.settle(); r.known { // it is alone
 		return nil, nil
 	}
-	if now-r.asked < askEvery {
+	if now-r.asked < r.every {
 		return nil, nil
 	}
 	first := r.asked == 0
@@ -202,6 +207,7 @@ func (r *Roster[L]) Ask(now int64) (posts []Post, err error) {
 	if first { // it may be on its way
 		return nil, nil
 	}
+	r.every = min(2*r.every, askRarely)
 	for rank, m := range r.view.Members {
 		if rank != r.self {
 			posts = append(posts, Post{m.ID, membership.Letter{Kind: membership.WantState, View: r.key, Num: r.view.Num}})
@@ -215,5 +221,5 @@ func (r *Roster[L]) Due() int64 {
 	if r.known || r.key == 0 {
 		return membership.Never
 	}
-	return r.asked + askEvery
+	return r.asked + r.every
 }

@@ -143,11 +143,33 @@ func TestTheOldestTellsWhoJoins(t *testing.T) {
 	r := NewRoster[int]()
 	r.Enter(next, 2)
 	asked := 0
-	for now := int64(askEvery); now < 4*askEvery; now = r.Due() {
+	for now := int64(askEvery); now < 5*askEvery; now = r.Due() {
 		posts, _ := r.Ask(now)
 		asked += len(posts)
 	}
 	if asked != 4 {
 		t.Errorf("asks %d times, want both members twice", asked)
+	}
+}
+
+// TestALargeTableIsNotAskedForAgainAndAgain: it takes longer than a small one, and every
+// answer is another one behind it in the same connection.
+func TestALargeTableIsNotAskedForAgainAndAgain(t *testing.T) {
+	r := NewRoster[int]()
+	v := viewOf(2, 101, 102, 103)
+	r.Enter(v, 2)
+	asks := 0
+	for now := int64(1_000_000_000); now < 2_000_000_000; now += 1_000_000 {
+		posts, err := r.Ask(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks += len(posts) / 2
+		if due := r.Due(); due <= now {
+			t.Fatalf("due at %d, asked at %d", due, now)
+		}
+	}
+	if asks < 3 || asks > 5 {
+		t.Errorf("asked %d times in a second, want 3 to 5", asks)
 	}
 }
