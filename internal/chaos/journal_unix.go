@@ -42,7 +42,7 @@ const (
 	Standing          // a Stand
 	Restoring         // it is being brought up to the group's state
 	Digest            // of its state
-	Unsettled         // messages that it has sent and not been handed
+	Unsettled         // messages that it has sent and not been handed; more than that while it may send others
 	Heap              // bytes of Go's heap after a collection
 	Goroutines        // how many there are
 	Slabs             // bytes of packet memory in use

@@ -63,6 +63,7 @@ type member struct {
 	replica *replica
 	next    [threads]uint32        // number of the next message
 	sent    [threads]atomic.Uint32 // the last that Send has taken
+	sending [threads]atomic.Bool   // it may be about to send, whatever was ordered meanwhile
 }
 
 // Serve is the life of a member: until it is ordered to leave, or ctx ends.
@@ -174,13 +175,19 @@ func (m *member) watch(ctx context.Context) {
 func (m *member) post(n uint64) {
 	j, v := m.journal, m.node.View()
 	r := m.replica
+	unsettled := uint64(0)
+	if j.See(Order) != Calm { // seen before the threads are looked at: see send
+		unsettled++
+	}
+	for t := range threads {
+		if m.sending[t].Load() {
+			unsettled++
+		}
+		unsettled += uint64(m.sent[t].Load() - r.own[t].Load())
+	}
 	r.mu.Lock()
 	digest := r.state.digest()
 	r.mu.Unlock()
-	unsettled := uint64(0)
-	for t := range threads {
-		unsettled += uint64(m.sent[t].Load() - r.own[t].Load())
-	}
 	stats := m.node.Stats()
 	r.journal.Post(Standing, r.standing.Load())
 	for k, w := range map[int]uint64{
@@ -205,13 +212,17 @@ func (m *member) send(ctx context.Context, t uint8) {
 			burst = 1 + rand.IntN(400)
 			time.Sleep(rand.N(2*m.cfg.Pause + 1))
 		}
+		m.sending[t].Store(true)
 		if m.journal.See(Order) != Work && !m.mustSettle(t) {
+			m.sending[t].Store(false)
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
 		s := spec{process: uint16(m.cfg.Process), thread: t, num: m.next[t]}
 		payload = s.append(payload[:0])
-		if !m.sendOne(s, payload) {
+		ok := m.sendOne(s, payload)
+		m.sending[t].Store(false)
+		if !ok {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
