@@ -26,8 +26,9 @@ const (
 
 // courier sends what a turn has packed while the loop goes on: delivering, and packing
 // the next. At full load a loop that does all of it may be the bottleneck, while a part of
-// the cores has nothing to do; whether it is, trial finds out. Where the program leaves it no processor, the loop takes
-// over what is not sent yet, as soon as its handlers have returned.
+// the cores has nothing to do; whether it is, trial finds out. Where the program leaves it
+// no processor, the loop takes over what is not sent yet, as soon as its handlers have
+// returned.
 type courier struct {
 	may    bool // there is more than one processor
 	trial  trial

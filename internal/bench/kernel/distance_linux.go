@@ -18,7 +18,7 @@ const (
 
 // Distance returns how long a cache line takes from one processor to another and back,
 // ns: of a few pairs of those that this process may run on, the slowest. It is 0 where it
-// cannot be told. Two threads are busy meanwhile, for some 0.3 ms a pair.
+// cannot be told. Two threads are busy meanwhile, for about a millisecond a pair.
 func Distance() float64 {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -31,8 +31,9 @@ func Distance() float64 {
 		}
 	}
 	far, others := 0.0, len(list)-1
-	for k := range min(others, distancePairs) {
-		ns := between(list[0], list[others-k*others/distancePairs])
+	pairs := min(others, distancePairs)
+	for k := range pairs {
+		ns := between(list[0], list[others-k*others/pairs])
 		if ns == 0 {
 			return 0
 		}
