@@ -140,7 +140,7 @@ func (c *runCmd) check() error {
 		each("levels", c.Levels, member.CheckLevel),
 		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, load.MaxSize, "bytes") }),
 		each("senders", c.Senders, checkSenders),
-		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
+		checkRuns(c.Runs),
 		flag("members", between(c.Members, 2, membership.MaxMembers, "processes")),
 		checkLoad(c.Load),
 	} {
@@ -159,6 +159,14 @@ func (c *runCmd) check() error {
 		return flag("mtu", between(c.MTU, least, maxMTU, "bytes"))
 	}
 	return nil
+}
+
+// checkRuns checks how often each row is to be measured; 0 says that nothing was said.
+func checkRuns(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return flag("runs", between(n, 1, maxRuns, "runs"))
 }
 
 // runsIn returns how often each row is measured: so many times or, if that is 0, as

@@ -61,7 +61,7 @@ func (c *memberCmd) prepare() error {
 	if c.Interface == "" {
 		return errNoInterface
 	}
-	return first(flag("port", between(c.Port, 0, 65535, "(0: any)")), flag("expect", between(c.Expect, 0, membership.MaxMembers, "members")))
+	return first(c.checkSeeds(), flag("port", between(c.Port, 0, 65535, "(0: any)")), flag("expect", between(c.Expect, 0, membership.MaxMembers, "members")))
 }
 
 // measure is measured until it is stopped.
@@ -90,7 +90,15 @@ func (c *runCmd) checkHosts() error {
 		return errors.New("--targets, --fail-on-miss: not with --join, targets are for one machine")
 	}
 	c.Network = hostsNetwork
-	return nil
+	return c.checkSeeds()
+}
+
+// checkSeeds refuses a list of none: who wrote it meant some, and would wait for others for ever.
+func (h *hostFlags) checkSeeds() error {
+	if h.Seeds == nil {
+		return nil
+	}
+	return each("seeds", h.Seeds, func(string) error { return nil }) // the engine checks them
 }
 
 // runJoined runs the plan on members that are on hosts.

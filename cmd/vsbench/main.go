@@ -109,7 +109,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	kongcompletion.Register(parser) // ends the program if a shell asks
 	command, err := parser.Parse(args)
 	if err != nil {
-		return fail(stderr, exitUsage, err)
+		return fail(stderr, exitUsage, named(parser, err))
 	}
 	switch command.Command() {
 	case "child":
@@ -141,6 +141,20 @@ func ended(stderr io.Writer, err error) (status int) {
 		return fail(stderr, exitFailed, err)
 	}
 	return exitOK
+}
+
+// named adds the commands to the error of who named one that there is not.
+func named(parser *kong.Kong, err error) error {
+	if !strings.HasPrefix(err.Error(), "unexpected argument ") {
+		return err
+	}
+	var names []string
+	for _, c := range parser.Model.Children {
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
+	}
+	return fmt.Errorf("%w: want a flag or one of %s", err, strings.Join(names, ", "))
 }
 
 // help prints the flags of the default command with those of the program: a

@@ -64,14 +64,14 @@ func (c *peersCmd) prepare() error {
 		each("levels", c.Levels, checkPeerLevel),
 		each("sizes", c.Sizes, func(n int) error { return between(n, load.MinSize, maxPeerSize, "bytes") }),
 		each("senders", c.Senders, checkSenders),
-		flag("runs", between(c.Runs, 0, maxRuns, "runs")),
+		checkRuns(c.Runs),
 	} {
 		if err != nil {
 			return err
 		}
 	}
 	runs, err := runsIn(c.Runs, c.Duration)
-	if err = first(err, checkLoad(c.Load)); err != nil {
+	if err = first(err, checkLoad(c.Load), c.findProgram()); err != nil {
 		return err
 	}
 	c.planned = run.Plan{Levels: c.Levels, Sizes: c.Sizes, Runs: runs, Duration: c.Duration, Load: c.Load, Network: "loopback", Peers: course.Promises{}}

@@ -25,14 +25,19 @@ func (c *peersCmd) program(ctx context.Context, stderr io.Writer) (path string, 
 	case c.Program == "":
 		return buildPeers(ctx, stderr)
 	}
-	path, err = exec.LookPath(c.Program) // a name without a slash is looked for in $PATH
+	return c.Program, func() {}, nil
+}
+
+// findProgram makes the program that was named an absolute path.
+func (c *peersCmd) findProgram() error {
+	if c.Program == "" {
+		return nil
+	}
+	path, err := exec.LookPath(c.Program) // a name without a slash is looked for in $PATH
 	if err == nil {
-		path, err = filepath.Abs(path)
+		c.Program, err = filepath.Abs(path)
 	}
-	if err != nil {
-		return "", nil, fmt.Errorf("--program: %w", err)
-	}
-	return path, func() {}, nil
+	return flag("program", err)
 }
 
 // buildPeers builds the program of the checkout that the present folder is in.

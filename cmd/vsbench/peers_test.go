@@ -44,7 +44,6 @@ func TestPeersNeedTheirProgram(t *testing.T) {
 			t.Errorf("%q: exit status %d, standard error %q; want %d and %q", args, status, stderr, exitFailed, says)
 		}
 	}
-	refused("--program: ", "--program", filepath.Join(t.TempDir(), "none"))
 	refused(`): ended before it answered "open": exit status 1`, "--program", "false")
 
 	elsewhere := t.TempDir()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"cohort/internal/bench/report"
 )
@@ -31,7 +33,10 @@ func (c *reportCmd) prepare() (err error) {
 			return err
 		}
 	}
-	for _, path := range c.Files {
+	for i, path := range c.Files {
+		if slices.ContainsFunc(c.Files[:i], func(f string) bool { return filepath.Clean(f) == filepath.Clean(path) }) {
+			return fmt.Errorf("%s is there twice: it would be drawn twice", path)
+		}
 		d, err := report.Load(path)
 		if err != nil {
 			return err

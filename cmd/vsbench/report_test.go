@@ -27,6 +27,10 @@ func TestReport(t *testing.T) {
 			}
 		}
 	}
+	var stdout, stderr strings.Builder
+	if status := execute([]string{"report", path, dir + "/./failover.json", "--out", dir}, nil, &stdout, &stderr); status != exitUsage || !strings.Contains(stderr.String(), "failover.json is there twice") {
+		t.Errorf("one file twice: status %d, %q", status, stderr.String())
+	}
 }
 
 func TestReportOfFilesThatAreNone(t *testing.T) {
