@@ -41,7 +41,7 @@ func New(open Opener) (answer func(context.Context, Request) Reply, end func()) 
 func Converse[Q, A any](ctx context.Context, in io.Reader, out io.Writer, answer func(context.Context, Q) A, end func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	requests, errs := read[Q](ctx, in)
+	requests, errs := read[Q](ctx, pollable(in))
 	answered := make(chan error, 1)
 	go func() {
 		err := converse(ctx, requests, out, answer)

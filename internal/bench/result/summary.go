@@ -33,17 +33,11 @@ func (r *Run) Summarize() error {
 
 func (r *Row) summarize() (err error) {
 	var histograms []string
-	r.Messages, r.Lost, r.Dropped, r.Retransmitted = 0, 0, 0, 0
-	r.KernelDropped, r.Processes, r.LoadProcesses = nil, nil, nil
+	r.Messages, r.Lost, r.Drops = 0, 0, Drops{}
+	r.Processes, r.LoadProcesses = nil, nil
 	for _, p := range r.Runs {
 		r.Messages, r.Lost = r.Messages+p.Messages, r.Lost+p.Lost
-		r.Dropped, r.Retransmitted = r.Dropped+p.Dropped, r.Retransmitted+p.Retransmitted
-		if p.KernelDropped != nil {
-			if r.KernelDropped == nil {
-				r.KernelDropped = new(uint64)
-			}
-			*r.KernelDropped += *p.KernelDropped
-		}
+		r.Drops = r.Drops.Add(p.Drops)
 		r.Processes = addProcesses(r.Processes, p.Processes)
 		r.LoadProcesses = addProcesses(r.LoadProcesses, p.LoadProcesses)
 		histograms = append(histograms, p.Histogram)

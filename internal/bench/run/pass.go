@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cohort/internal/bench/course"
@@ -31,22 +32,15 @@ func (p *Plan) timing(level string) string { return string(member.TimingOf(level
 
 // pass runs every row once, for the k-th time: what disturbs the machine for a while
 // then disturbs one run of many rows and not all runs of one. Levels that are compared
-// run next to each other in time, and each run begins with another one.
+// run next to each other in time.
 func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
-	levels := len(r.plan.Levels)
-	for i := range res.Rows {
-		block := i / levels * levels
-		row := &res.Rows[block+(i+k)%levels]
-		c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
-		p, verified, err := r.row(ctx, c)
-		if err != nil {
-			return fmt.Errorf("%v: %w", c, err)
+	for block := range slices.Chunk(res.Rows, len(r.plan.Levels)) {
+		if err := r.block(ctx, k, block); err != nil {
+			return err
 		}
-		row.Runs, row.Verified = append(row.Runs, p), verified
-		r.finished("%v%s: %s msgs/s, p50 %.1f µs", c, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
 	}
-	for i := range res.Idle {
-		idle := &res.Idle[(i+k)%levels]
+	return inTurns(len(res.Idle), k, func(i int) error {
+		idle := &res.Idle[i]
 		c := r.ring.Next(idle.Level, idle.SizeBytes, 1)
 		p, verified, err := r.idle(ctx, c)
 		if err != nil {
@@ -54,8 +48,34 @@ func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
 		}
 		idle.Runs, idle.Verified = append(idle.Runs, p), verified
 		r.finished("%s on an idle group%s: p50 %.1f µs", idle.Level, r.of(k), p.P50Us)
+		return nil
+	})
+}
+
+// block runs rows that are alike but for their levels, all at full speed and then all at
+// the load. A system takes some 0.1 to 0.3 s of full load to place its threads well, and
+// what it has learnt is gone as soon as there is less to do: floods go without a break.
+func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
+	if err := r.settle(ctx, rows[turns(len(rows), k)[0]]); err != nil {
+		return err
 	}
-	return nil
+	err := inTurns(len(rows), k, func(i int) error {
+		row := &rows[i]
+		row.Runs = append(row.Runs, result.Pass{})
+		return r.measured(ctx, row, k, r.flood)
+	})
+	if err != nil {
+		return err
+	}
+	return inTurns(len(rows), k, func(i int) error {
+		row := &rows[i]
+		if err := r.measured(ctx, row, k, r.load); err != nil {
+			return err
+		}
+		p := &row.Runs[k]
+		r.finished("%s, %s, %d sending%s: %s msgs/s, p50 %.1f µs", row.Level, result.Bytes(row.SizeBytes), row.Senders, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
+		return nil
+	})
 }
 
 // of names the k-th run for people, if there are several.
@@ -66,32 +86,61 @@ func (r *Runner) of(k int) string {
 	return fmt.Sprintf(", run %d of %d", k+1, r.plan.runs())
 }
 
-// row measures one row once, at full speed and then at the load, and tells whether the
-// order was checked.
-func (r *Runner) row(ctx context.Context, c *course.Course) (p result.Pass, verified bool, err error) {
-	p.StartS = time.Since(r.start).Seconds()
+// settleTime bounds how long a block is sent before it is measured.
+const settleTime = 100 * time.Millisecond
+
+// settle has a row sent at full speed, unmeasured.
+func (r *Runner) settle(ctx context.Context, row result.Row) error {
+	c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
+	if err := c.Warm(ctx, min(settleTime, r.plan.each())); err != nil {
+		return fmt.Errorf("%v, before it is measured: %w", c, err)
+	}
+	return nil
+}
+
+// measured does a part of a row's k-th run, and checks the order.
+func (r *Runner) measured(ctx context.Context, row *result.Row, k int, part func(context.Context, *course.Course, *result.Pass) error) error {
+	c, p := r.ring.Next(row.Level, row.SizeBytes, row.Senders), &row.Runs[k]
 	mark := r.meter.Begin()
+	if err := part(ctx, c, p); err != nil {
+		return fmt.Errorf("%v: %w", c, err)
+	}
+	verified, err := c.Verify(ctx)
+	if err != nil {
+		return fmt.Errorf("%v: %w", c, err)
+	}
+	row.Verified = verified
+	p.Span = p.Span.Add(r.meter.End(mark, c.Used().CPU()))
+	p.Noise = noise.Judge(p.Span)
+	return nil
+}
+
+// flood measures a row at full speed.
+func (r *Runner) flood(ctx context.Context, c *course.Course, p *result.Pass) error {
+	p.StartS = time.Since(r.start).Seconds()
 	full, err := c.Full(ctx, r.plan.WarmUp(), r.plan.each()/2)
 	if err != nil {
-		return p, false, err
+		return err
 	}
-	if p.Speed, err = full.Speed(c.Spec.Size); err != nil {
-		return p, false, err
+	p.Speed, err = full.Speed(c.Spec.Size)
+	p.Processes, p.Drops = full.Processes(), course.Drops(full)
+	return err
+}
+
+// load measures a row at the load.
+func (r *Runner) load(ctx context.Context, c *course.Course, p *result.Pass) error {
+	if err := c.Begin(ctx); err != nil {
+		return err
 	}
 	p.LoadMsgsPerS = min(r.plan.Load, p.MsgsPerS/2)
 	paced, err := c.Phase(ctx, c.Pace(p.LoadMsgsPerS, r.plan.each()/2))
 	if err != nil {
-		return p, false, err
+		return err
 	}
-	if p.Latency, err = latency(paced); err != nil {
-		return p, false, err
-	}
-	p.Processes, p.LoadProcesses = full.Processes(), paced.Processes()
-	p.Drops = course.Drops(full, paced)
-	verified, err = c.Verify(ctx)
-	p.Span = r.meter.End(mark, c.Used().CPU())
-	p.Noise = noise.Judge(p.Span)
-	return p, verified, err
+	p.Latency, err = latency(paced)
+	p.LoadProcesses = paced.Processes()
+	p.Drops = p.Drops.Add(course.Drops(paced))
+	return err
 }
 
 // idle measures one message at a time.
