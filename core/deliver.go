@@ -200,14 +200,14 @@ func (d *deliverer) fragment(st *stream) bool {
 		part.active = false
 		return true
 	case f.First:
-		part.begin(f.Size)
+		part.begin(f.Size, &m.spare)
 	}
 	if !part.active || len(part.buf)+len(f.Payload) > part.size {
 		part.active = false
 		m.stats.BadFrames++
 		return true
 	}
-	part.buf = append(part.buf, f.Payload...)
+	part.add(f.Payload)
 	if !f.Last {
 		return true
 	}
@@ -220,20 +220,45 @@ func (d *deliverer) fragment(st *stream) bool {
 		part.buf = part.buf[:len(part.buf)-len(f.Payload)]
 		return false
 	}
-	part.active = false
-	if m.delivery.Keep || cap(part.buf) > keepBuffer {
-		part.buf = nil
-	}
+	part.end(m.delivery.Keep, &m.spare)
 	return true
 }
 
-// keepBuffer is the largest buffer that a stream keeps to put messages together in.
-const keepBuffer = 4 << 20
+const (
+	leastBuffer = 64 << 10 // bytes that a message is put together in, at first
+	keepBuffer  = 4 << 20  // the most that each stream keeps
+)
 
-// begin starts a message of size bytes. Memory is taken as its fragments come,
-// not as its first one claims.
-func (p *partial) begin(size int) {
+// begin starts a message of size bytes.
+func (p *partial) begin(size int, spare *[]byte) {
+	if size > cap(p.buf) && cap(*spare) > cap(p.buf) {
+		p.buf, *spare = *spare, p.buf
+	}
 	p.active, p.size, p.buf = size <= MaxMessage, size, p.buf[:0]
+}
+
+// end ends a message that has been delivered, whose memory is another's if kept is set. One
+// buffer of any size is spared for all streams: else each message of a flood of the largest
+// ones would have it made anew.
+func (p *partial) end(kept bool, spare *[]byte) {
+	p.active = false
+	if !kept && cap(p.buf) <= keepBuffer {
+		return
+	}
+	if !kept && cap(p.buf) > cap(*spare) {
+		*spare = p.buf
+	}
+	p.buf = nil
+}
+
+// add appends a fragment. Memory is taken as fragments come, not as the first one claims.
+func (p *partial) add(b []byte) {
+	if need := len(p.buf) + len(b); need > cap(p.buf) {
+		larger := make([]byte, len(p.buf), max(need, min(p.size, max(leastBuffer, 2*cap(p.buf)))))
+		copy(larger, p.buf)
+		p.buf = larger
+	}
+	p.buf = append(p.buf, b...)
 }
 
 // hand gives the sink a message that was put together.

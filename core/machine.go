@@ -178,6 +178,7 @@ type Machine struct {
 
 	head     wire.Header // of the packet being received or closed: not copied, as in hand
 	delivery Delivery
+	spare    []byte // to put a large message together in; see partial.end
 	frame    wire.Frame
 	ranges   []wire.Range
 	scratch  []byte

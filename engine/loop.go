@@ -233,13 +233,16 @@ func (n *Node) rest(now int64, moved, delivered int) error {
 		n.mu.Unlock()
 		n.mu.Lock()
 		return nil
-	case moved+delivered > 0 && n.busy.busy():
+	case moved+delivered > 0 && n.busy.busy() && !n.tookLarge:
 		n.stats.loop.Naps++
 		n.mu.Unlock()
 		n.conn.Nap(napAfter(moved))
 		n.mu.Lock()
 		return nil
 	}
+	// Who sent a large message waited for it, and is about to come with the next. A nap would
+	// keep it waiting; while the loop sleeps it sends its message itself.
+	n.tookLarge = false
 	return n.sleep(min(n.proc.Deadline(), n.roster.Due(), n.carrier.due(), n.closeBy, now+maxSleep) - n.now())
 }
 

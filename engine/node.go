@@ -59,6 +59,9 @@ type Node struct {
 	pace    pace
 	trains  uint64 // sent and received up to the last turn
 	yielded int64  // when the loop last gave way, ns
+
+	tookLarge bool // a message whose sender waited for it, since the loop last rested
+
 	letters []control.Event
 	trouble error // why a connection ended last
 	callers callers

@@ -441,6 +441,7 @@ func (n *Node) sent(err error) {
 	}
 	if s.large != nil {
 		s.large.done <- err
+		n.tookLarge = true
 	}
 	s.active, s.ring, s.large, s.whole, s.rest = false, false, nil, nil, nil
 }
