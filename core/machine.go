@@ -167,6 +167,8 @@ type Machine struct {
 	full      bool     // a message was refused since the last Flush
 	again     bool     // deliveries have made room for it
 	held      int      // charged bytes of packets not delivered
+	kept      int      // charged bytes of packets not forgotten
+	keepMost  int      // past so many, senders are told to pause: all windows and what is held are less
 	holdMost  int      // past so many, packets beyond a hole are not kept: no honest sender has more on the way
 	safeWait  bool     // delivery stands at a safe message
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
@@ -218,7 +220,8 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),
-		rowNos: make([]uint64, n), active: 1, now: now, holdMost: 2*cfg.HoldLimit + budget,
+		rowNos: make([]uint64, n), active: 1, now: now,
+		holdMost: 2*cfg.HoldLimit + budget, keepMost: cfg.HoldLimit + budget,
 		ranges: make([]wire.Range, 0, wire.MaxRanges), cut: make([]uint64, n),
 		scratch: make([]byte, 0, wire.NAKSize), heard: make([]int64, n),
 	}
@@ -296,7 +299,7 @@ func (m *Machine) settle() {
 	}
 	m.countActive()
 	switch own := &m.streams[m.self]; {
-	case m.rows.Stable(m.self) == own.rcv && !m.safeWait && m.paused&^(1<<m.self) == 0:
+	case m.rows.Stable(m.self) == own.rcv && !m.safeWait && m.paused == 0:
 		m.announce.Idle()
 	case m.rows.Stable(m.self) > stable:
 		m.announce.Progress(m.now)
@@ -336,18 +339,20 @@ func (m *Machine) countActive() {
 }
 
 // considerPause asks the senders to pause, or to go on, by what has been
-// received and not delivered.
+// received and not delivered, and by what is kept for others: a member whose row
+// has come to the sender and not to here would else have this one keep all that
+// is sent, and run out of places for what a cut may ask of it.
 func (m *Machine) considerPause() {
 	paused := m.paused>>m.self&1 != 0
-	held, most := m.held, uint64(0)
+	most := uint64(0)
 	for s := range m.streams {
-		most = max(most, m.streams[s].rcv-m.delivered[s])
+		most = max(most, m.streams[s].rcv+1-m.streams[s].low)
 	}
-	limit, packets := m.cfg.HoldLimit, uint64(streamCap/2)
+	limit, keep, packets := m.cfg.HoldLimit, m.keepMost, uint64(streamCap/2)
 	if paused { // go on only when there is room worth waking everyone for
-		limit, packets = limit/2, packets/2
+		limit, keep, packets = limit/2, keep/2, packets/2
 	}
-	if over := held > limit || most > packets; over != paused {
+	if over := m.held > limit || m.kept > keep || most > packets; over != paused {
 		m.paused ^= 1 << m.self
 		m.acks.Now(m.now)
 		if over {

@@ -99,7 +99,7 @@ func (m *Machine) receiveData(s int, ref slab.Ref, off, size int) {
 	st.fit(seq)
 	charge := flowctl.Charge(size, false)
 	m.keep(st.at(seq), ref, off, size).charge = uint32(charge)
-	m.held += charge
+	m.held, m.kept = m.held+charge, m.kept+charge
 	st.heard = m.now
 	m.rows.Have(s, s, seq)
 	m.acks.Arrived(m.now, charge)

@@ -277,7 +277,7 @@ func (m *Machine) keepOwn(size, charge int) {
 	own.fit(seq)
 	e := m.keep(own.at(seq), m.pack.ref, m.pack.off, size)
 	e.charge = uint32(charge)
-	m.held += charge
+	m.held, m.kept = m.held+charge, m.kept+charge
 	own.top = seq
 	m.window.Sent(charge)
 	m.stats.PacketsSent++

@@ -113,6 +113,7 @@ func (m *Machine) forget(s int) {
 	for ; st.low < end; st.low++ {
 		e := st.at(st.low)
 		m.pool.Release(e.ref)
+		m.kept -= int(e.charge)
 		*e = entry{}
 	}
 }

@@ -1,0 +1,87 @@
+package core
+
+import (
+	"testing"
+
+	"cohort/order"
+	"cohort/wire"
+)
+
+// carry has every machine send to all others what is not lost, packets sharing slabs.
+func (l *lab) carry(in []*inlet) {
+	l.now += 50_000
+	for i, m := range l.ms {
+		m.Flush(l.now)
+		for _, o := range m.Output() {
+			for b := o.Buf; len(b) > 0; {
+				k := min(o.Segment, len(b))
+				for j := range l.ms {
+					if j != i && (o.To == Multicast || o.To == j) && !l.drop(i, j, b[:k]) {
+						in[j].receive(l.now, b[:k])
+					}
+				}
+				b = b[k:]
+			}
+		}
+		m.Recycle()
+	}
+	for i, m := range l.ms {
+		m.Deliver(l.sink[i], 1<<30)
+	}
+}
+
+// flood has member 0 send packets until it may not for long, or there have been most.
+func (l *lab) flood(in []*inlet, most uint64) {
+	payload := make([]byte, 64)
+	for idle := 0; idle < 400 && l.ms[0].stats.PacketsSent < most; idle++ {
+		for range 64 {
+			if _, done := l.ms[0].Submit(l.now, Message{Level: order.FIFO, Size: len(payload)}, payload); !done {
+				break
+			}
+			l.ms[0].Flush(l.now)
+			idle = 0
+		}
+		l.carry(in)
+	}
+}
+
+// TestRowsThatOneDoesNotHear: member 2 is heard by the sender, and not by member 1. That
+// keeps what is sent, has the sender pause while it has room, and so can fetch any cut.
+func TestRowsThatOneDoesNotHear(t *testing.T) {
+	l := newLab(t, 3, wire.MinSegment(3)+200)
+	in := l.inlets()
+	l.drop = func(from, to int, _ []byte) bool { return from == 2 && to == 1 }
+	l.flood(in, 8*streamCap)
+	l.drop = func(from, to int, _ []byte) bool { return to == 1 || from == 1 }
+	l.flood(in, 8*streamCap)
+	st := &l.ms[1].streams[0]
+	if kept := st.rcv + 1 - st.low; kept > 3*streamCap/4 {
+		t.Errorf("member 1 keeps %d packets of member 0, its memory is for %d", kept, streamCap)
+	}
+	l.drop = func(from, to int, _ []byte) bool { return from == 2 || to == 2 }
+	for _, m := range l.ms[:2] {
+		m.Freeze(l.now)
+	}
+	cut := l.ms[0].Row()
+	l.ms[1].Fetch(l.now, cut, []int{0, 0, 0})
+	for range 10_000 {
+		if l.carry(in); l.ms[1].Fetched() {
+			return
+		}
+	}
+	t.Errorf("member 1 has %v of the cut %v", l.ms[1].Row(), cut)
+}
+
+// TestWhatIsKeptIsCounted: all that is kept is given back when all members have it.
+func TestWhatIsKeptIsCounted(t *testing.T) {
+	l := newLab(t, 3, 1472)
+	for i := range 30 {
+		l.send(i%3, levels[i%len(levels)], make([]byte, 500*i))
+	}
+	l.run(200)
+	for i, m := range l.ms {
+		if m.kept != 0 || m.held != 0 {
+			t.Errorf("member %d keeps %d bytes and holds %d when all is delivered everywhere", i, m.kept, m.held)
+		}
+	}
+}
