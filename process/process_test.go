@@ -445,6 +445,31 @@ func TestBlockedForLongEnough(t *testing.T) {
 	}
 }
 
+// TestNobodyLeftHasTheRest of a view that one member alone goes on from: it lets nobody in,
+// ends no other ring, and gives way to one.
+func TestNobodyLeftHasTheRest(t *testing.T) {
+	w := newWorld(t)
+	w.startAll(4, configOf(0))
+	apart := func(a *peer) bool { return a.name == "d" }
+	w.deaf = func(a, b *peer) bool { return apart(a) != apart(b) }
+	c, d := w.peers[2], w.peers[3]
+	w.until("two rings", func() bool { return c.members() == "abc" && d.members() == "d" })
+	v := c.Site().View()
+	next := membership.View{Ring: v.Ring, Founded: v.Founded, Num: v.Num + 1, Members: v.Members[2:]}
+	c.Letter(w.now, v.Members[0].ID, membership.Letter{
+		Kind: membership.Install, View: v.Key(), Num: v.Num, Holders: make([]uint8, 3),
+		Proposal: membership.Proposal{Next: next, Cut: []uint64{1, 0, 0}, Gone: []membership.Departure{{Rank: 0, Reason: membership.Left}, {Rank: 1, Reason: membership.Left}}},
+	})
+	w.peers[0].die()
+	w.peers[1].die()
+	w.pass(2000 * ms)
+	w.deaf = func(_, _ *peer) bool { return false }
+	w.want("dc")
+	if slices.ContainsFunc(d.changes, func(c site.Change) bool { return c.Out }) {
+		t.Errorf("the ring that can go on has ended: %+v", d.changes)
+	}
+}
+
 // TestReborn forgets everything but whom it has heard of rings.
 func TestReborn(t *testing.T) {
 	w := newWorld(t)

@@ -372,6 +372,37 @@ func TestWhoJoinsIsWelcomed(t *testing.T) {
 	}
 }
 
+// TestWhoCannotFetchAViewItIsIn says that it cannot go on, and waits for somebody who
+// has the rest. That it has stood still is no reason.
+func TestWhoCannotFetchAViewItIsIn(t *testing.T) {
+	v := viewOf(3)
+	decision := install(v, 1, 2)
+	decision.Proposal.Cut[0] = 1
+	s := newSite(t, v, 2)
+	var p program
+	s.Letter(0, 1, decision)
+	now := int64(0)
+	for ; !s.Blocked() && now < 2000*ms; now += 10 * ms {
+		turn(now, s, &p, nil)
+	}
+	if now <= fetchFor*100*ms || !s.Blocked() || s.Out() || len(p.changes) != 1 || !p.changes[0].Blocked {
+		t.Fatalf("after %d ms blocked %v, out %v, told %+v", now/ms, s.Blocked(), s.Out(), p.changes)
+	}
+	r := newRing(t, v)
+	r.send(1)
+	r.turn(1)
+	packet(now, s, r.last)
+	if turn(now, s, &p, nil); s.Blocked() || s.View().Num != 2 || p.delivered != 1 {
+		t.Errorf("with the rest it is in view %d, blocked %v, and has delivered %d messages", s.View().Num, s.Blocked(), p.delivered)
+	}
+	s = newSite(t, v, 2)
+	s.Letter(0, 1, decision)
+	turn(10*ms, s, &p, nil)
+	if turn(5000*ms, s, &p, nil); s.Blocked() {
+		t.Error("it gives up as it wakes up")
+	}
+}
+
 // TestWhoCannotFetchItsLastView gives it up, after a while.
 func TestWhoCannotFetchItsLastView(t *testing.T) {
 	v := viewOf(3)

@@ -42,7 +42,7 @@ type Change struct {
 	Next      membership.View        // without members where the ring has dissolved
 	Gone      []membership.Departure // ranks of Old
 	Discarded uint64                 // packets of failed members that nobody can deliver: their causal past was lost with them
-	Blocked   bool                   // too few members are left to go on; there is no Next yet
+	Blocked   bool                   // too few members are left to go on, or to have all of Old; there is no Next yet
 	Out       bool                   // this member is not in Next, or the ring has gone on without it
 	Stats     core.Stats             // what the machine of Old counted, where it has ended
 	Ended     *core.Machine          // and that machine, to ask how far its streams were delivered; valid during Sink.View
@@ -133,8 +133,9 @@ func (s *Site) Rank() int { return s.rank }
 // Machine returns the machine of View, to read its counters.
 func (s *Site) Machine() *core.Machine { return s.machine }
 
-// Blocked tells whether too few members are left to go on.
-func (s *Site) Blocked() bool { return s.agreement.Blocked() }
+// Blocked tells whether too few members are left to go on: to decide what the view is
+// followed by, or to have all of it.
+func (s *Site) Blocked() bool { return s.agreement.Blocked() || s.vigil.stuck }
 
 // Ending tells whether the view is being brought to its end.
 func (s *Site) Ending() bool { return s.machine.Frozen() }
@@ -300,7 +301,7 @@ func (s *Site) Deliver(now int64, sink Sink, limit int) (count int) {
 		return 0
 	}
 	count = s.machine.Deliver(sink, limit)
-	if b := s.agreement.Blocked(); b && !s.wasBlock {
+	if s.Blocked() && !s.wasBlock {
 		s.wasBlock = true
 		sink.View(Change{Old: s.view, Blocked: true})
 	}

@@ -7,7 +7,8 @@ type vigil struct {
 	began int64 // the view's
 	last  int64 // when this process last did something
 	grace int64 // nobody is suspected for silence before
-	over  int64 // since when it is known what the view is followed by; 0: it is not
+	over  int64 // since when it is known what the view is followed by, and this member lacks some of it; 0: it is not
+	stuck bool  // and that for so long that who has the rest may be gone for good
 	told  int64 // when suspicions were last repeated
 	from  []peer
 }
@@ -81,16 +82,24 @@ func (s *Site) reachable() (ranks uint64) {
 const fetchFor = 8
 
 // catchUp gives up a view of which this member cannot get the rest. The others do
-// not keep it for those who are not in the next. Who is in that waits, since some of
-// a quorum that held it may come back; but where one is enough, that one may have left.
+// not keep it for those who are not in the next. Who is in that cannot go on, but
+// waits, since some of a quorum that held it may come back; but where one is enough,
+// that one may have left.
 func (s *Site) catchUp(now int64) {
 	v := &s.vigil
-	switch _, why := s.agreement.Gone(); {
-	case why == 0 && !(s.cfg.Rules.Lone && s.agreement.Over()):
-	case v.over == 0:
+	if v.stuck = false; !s.agreement.Over() || s.machine.Fetched() {
+		return
+	}
+	if v.over == 0 {
 		v.over = now
-	case now-v.over > fetchFor*s.cfg.Rules.Timeout && !s.machine.Fetched():
+	}
+	if now-max(v.over, v.grace) <= fetchFor*s.cfg.Rules.Timeout {
+		return
+	}
+	if _, why := s.agreement.Gone(); why != 0 || s.cfg.Rules.Lone {
 		s.lost = true
+	} else {
+		v.stuck = true
 	}
 }
 
