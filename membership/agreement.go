@@ -452,11 +452,32 @@ func ranks(holders []uint8) []int {
 
 // install takes what is decided.
 func (a *Agreement) install(now int64, l Letter) {
-	if a.decided == nil {
+	if a.decided == nil && a.mayEnd(&l.Proposal) {
 		a.decided = &l.Proposal
 		a.data.Freeze(now)
 		a.data.Fetch(now, l.Proposal.Cut, ranks(l.Holders))
 	}
+}
+
+// mayEnd tells whether this member may end its view with p, which others have decided.
+// Where one is enough, two next views of the same members may be decided, with
+// different cuts. Each of those members has accepted both, one after the other: so they
+// all end with the same if each ends with the last that it has accepted only.
+func (a *Agreement) mayEnd(p *Proposal) bool {
+	if !a.rules.Lone || a.stay(p)>>a.self&1 == 0 {
+		return true
+	}
+	return a.accepted != nil && a.accepted.Next.Key() == p.Next.Key() && slices.Equal(a.accepted.Cut, p.Cut)
+}
+
+// stay returns who of this view is in the next one, bit per rank.
+func (a *Agreement) stay(p *Proposal) (mask uint64) {
+	for r, m := range a.view.Members {
+		if p.Next.Rank(m.ID) >= 0 {
+			mask |= 1 << r
+		}
+	}
+	return mask
 }
 
 // Step does what has become possible: accept, lead, propose, decide.
@@ -552,9 +573,13 @@ func (a *Agreement) progress(now int64, alive uint64) {
 
 // hopeless tells whether the attempt must be given up for another: a holder is
 // suspected, and what it alone held may be lost; or too few of those who were asked
-// are left, though others that have come back would do.
+// are left, though others that have come back would do; or, where one is enough, one who
+// is to go on has not accepted and is suspected: see mayEnd.
 func (a *Agreement) hopeless(alive uint64) bool {
 	l := a.lead
+	if a.rules.Lone && a.stay(l.proposal)&^(alive|l.accepts) != 0 {
+		return true
+	}
 	for _, h := range l.holders {
 		if alive>>h&1 == 0 {
 			return true
@@ -609,7 +634,8 @@ func (a *Agreement) propose(now int64, answered uint64) {
 	a.accept()
 }
 
-// adopted returns what was accepted at the highest ballot among the answers.
+// adopted returns what was accepted at the highest ballot among the answers; nil if
+// nothing was, or, where one is enough, not all who are to go on have answered.
 func (a *Agreement) adopted() *Proposal {
 	var best *Letter
 	for _, p := range a.lead.promises {
@@ -617,7 +643,10 @@ func (a *Agreement) adopted() *Proposal {
 			best = p
 		}
 	}
-	if best == nil || a.rules.Flaws.Has(flaw.AcceptedIgnored) {
+	switch {
+	case best == nil || a.rules.Flaws.Has(flaw.AcceptedIgnored):
+		return nil
+	case a.rules.Lone && a.stay(&best.Proposal)&^a.lead.answered() != 0:
 		return nil
 	}
 	return &best.Proposal

@@ -652,14 +652,87 @@ func TestADecisionKeepsItsCut(t *testing.T) {
 	a := alone(1, 3)
 	a.rules.Lone = true
 	d := a.data.(*plane)
-	l := Letter{Kind: Install, Proposal: Proposal{Next: a.view, Cut: []uint64{4, 4, 4}}, Holders: []uint8{2, 2, 2}}
+	d.row = []uint64{4, 4, 4}
+	l := Letter{Kind: Propose, Ballot: makeBallot(1, 2), Proposal: Proposal{Next: a.view, Cut: []uint64{4, 4, 4}}, Holders: []uint8{2, 2, 2}}
 	l.Proposal.Next.Num++
+	a.Receive(0, 2, l)
+	l.Kind = Install
 	a.Receive(0, 2, l)
 	l.Kind, l.Ballot, l.Holders = Propose, makeBallot(9, 0), []uint8{0, 0, 0}
 	l.Proposal.Cut = []uint64{9, 0, 0}
 	a.Receive(0, 0, l)
 	if want := []uint64{4, 4, 4}; !a.Over() || !slices.Equal(d.cut, want) {
 		t.Errorf("it fetches %v after %v has been decided", d.cut, want)
+	}
+}
+
+// lone is a member where one is enough, with nothing in its view.
+func lone(self, n int) *Agreement {
+	a := alone(self, n)
+	a.rules.Lone = true
+	return a
+}
+
+// proposal is of a next view of these ranks.
+func (a *Agreement) proposal(cut []uint64, ranks ...int) Letter {
+	v := View{Ring: a.view.Ring, Num: a.view.Num + 1}
+	for _, r := range ranks {
+		v.Members = append(v.Members, a.view.Members[r])
+	}
+	return Letter{Proposal: Proposal{Next: v, Cut: cut}, Holders: make([]uint8, a.n)}
+}
+
+// TestTheLastAcceptedCounts: where one is enough, one who has left may decide what those
+// who go on have given up since.
+func TestTheLastAcceptedCounts(t *testing.T) {
+	t.Parallel()
+	a := lone(1, 3)
+	a.data.(*plane).row = []uint64{0, 0, 1}
+	given, last := a.proposal([]uint64{0, 0, 1}, 0, 1), a.proposal([]uint64{0, 0, 0}, 0, 1)
+	for i, l := range []*Letter{&given, &last} {
+		l.Kind, l.Ballot = Propose, makeBallot(uint64(i+1), 0)
+		a.Receive(0, 0, *l)
+		l.Kind = Install
+	}
+	if a.Receive(0, 2, given); a.Over() {
+		t.Error("it ends with what is not the last that it has accepted")
+	}
+	if a.Receive(0, 0, last); !a.Over() {
+		t.Error("it does not end with the last that it has accepted")
+	}
+}
+
+// TestWhoLeavesDecidesForItself only, where one is enough and nobody else is there: what it
+// has accepted may have become of the others, with another cut.
+func TestWhoLeavesDecidesForItself(t *testing.T) {
+	t.Parallel()
+	a := lone(2, 3)
+	a.Leave(2)
+	l := a.proposal([]uint64{0, 0, 0}, 0, 1)
+	l.Kind, l.Ballot = Propose, makeBallot(1, 0)
+	a.Receive(0, 0, l)
+	a.Suspect(0, 0, Crashed)
+	a.Suspect(0, 1, Crashed)
+	if p, ok := a.Decided(); !ok || len(p.Next.Members) != 0 {
+		t.Errorf("decided %v: %+v", ok, p)
+	}
+	if _, why := a.Gone(); why != Left {
+		t.Errorf("it is gone as %q", why)
+	}
+}
+
+// TestWhoHasNotAcceptedDoesNotGoOn, where one is enough: it may end with something else.
+func TestWhoHasNotAcceptedDoesNotGoOn(t *testing.T) {
+	t.Parallel()
+	a := lone(0, 2)
+	a.Join(person(9, 9))
+	a.Step(0)
+	a.Receive(0, 1, Letter{Kind: Promise, Ballot: a.lead.ballot, Row: []uint64{0, 0}})
+	if a.Suspect(0, 1, Crashed); !a.Over() {
+		t.Fatal("not decided")
+	}
+	if p, _ := a.Decided(); p.Next.Rank(2) >= 0 || p.Next.Rank(1) < 0 || p.Next.Rank(9) < 0 {
+		t.Errorf("next %+v", p.Next.Members)
 	}
 }
 
