@@ -710,9 +710,9 @@ func (a *Agreement) gone(answered uint64) (list []Departure) {
 	for r := range a.n {
 		why := a.suspects[r]
 		switch {
+		case answered>>r&1 == 0: // and so it is suspected, and may hold what is not in the cut
 		case a.dissolve:
 			why = Merged
-		case answered>>r&1 == 0: // and so it is suspected
 		case a.leaving>>r&1 != 0:
 			why = Left
 		default:

@@ -279,6 +279,15 @@ func TestDissolve(t *testing.T) {
 	y.want(y.ends(0, 1, 2), []uint64{2, 1, 1}, []Departure{{0, Merged}, {1, Merged}, {2, Merged}})
 }
 
+// TestWhoIsNotAskedIsNotMerged: it may have delivered, and sent, what is not in the cut. So
+// it is expelled, as from any other view.
+func TestWhoIsNotAskedIsNotMerged(t *testing.T) {
+	y := tell(t, rowsOf3, func(as []*Agreement) { as[0].Dissolve() })
+	y.do('p', 0, 2)
+	y.do('p', 1, 2)
+	y.want(y.ends(0, 1), []uint64{2, 1, 0}, []Departure{{0, Merged}, {1, Merged}, {2, Crashed}})
+}
+
 // TestMutualSuspicionSettles: both lead, the higher ballot wins or the lower
 // finishes first, and one next view comes of it.
 func TestMutualSuspicionSettles(t *testing.T) {
