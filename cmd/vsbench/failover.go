@@ -36,15 +36,15 @@ func (c *failoverCmd) measure(ctx context.Context, stdout, stderr io.Writer) err
 		}
 		plan.Faults = append(plan.Faults, fault)
 	}
-	return (&output{c.JSON, stdout, stderr}).of("failover", plan.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of("failover", plan.Steps(), func(p progress) (measurement, error) {
 		started := time.Now()
 		res, err := c.runOn(ctx, plan, p)
-		if err != nil {
+		if res == nil {
 			return nil, err
 		}
 		res.Version, res.Machine = result.Build(), tuning.Look()
 		res.Started, res.ElapsedS = started.UTC(), time.Since(started).Seconds()
-		return res, nil
+		return res, err
 	})
 }
 

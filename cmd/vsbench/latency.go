@@ -52,19 +52,19 @@ func (c *latencyCmd) prepare() error {
 func (c *latencyCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	plan := latency.Plan{Levels: c.Levels, Sizes: c.Sizes, Senders: c.Senders, Duration: c.Duration,
 		Points: c.Points, Loads: c.Loads, Network: c.Network}
-	return (&output{c.JSON, stdout, stderr}).of(result.CommandLatency, plan.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandLatency, plan.Steps(), func(p progress) (measurement, error) {
 		started, doc := time.Now(), &result.Curve{}
 		err := withRing(ctx, &c.netFlags, c.Members, c.Levels, p, func(ring *course.Ring) (err error) {
 			doc.Members = ring.Members()
 			doc.Rows, err = latency.Run(ctx, ring, plan, p.row)
 			return err
 		})
-		if err != nil {
+		if len(doc.Rows) == 0 {
 			return nil, err
 		}
 		doc.Head = result.NewHead(result.CommandLatency, started)
 		doc.Settings = result.CurveSettings{Where: c.where(), Levels: c.Levels, Sizes: c.Sizes, Members: c.Members, Senders: c.Senders,
 			DurationS: c.Duration.Seconds(), Points: c.Points, LoadsPerS: c.Loads}
-		return doc, nil
+		return doc, err
 	})
 }

@@ -66,7 +66,7 @@ type cli struct {
 
 const exitStatuses = `Exit status: 0 all was measured and every promise kept; 1 a promise was broken (by a level, or a property that replay checks), a target was missed and --fail-on-miss given, soak found a leak, doctor what needs attention, or the command failed; 2 wrong flags, or a file that they name is wrong; 130 interrupted.`
 
-const description = "Shows what each ordering level costs on this machine.\n\n" + exitStatuses
+const description = "Shows what each ordering level costs on this machine.\n\n" + exitStatuses + " A command that is interrupted or fails leaves what it has measured, marked as incomplete."
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

@@ -204,6 +204,8 @@ type document struct {
 	Drift    []map[string]any
 
 	Interrupted bool
+	Incomplete  string
+	Unmeasured  []string
 }
 
 func parse(t *testing.T, b []byte) (d document) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cohort/internal/bench/result"
+	"cohort/internal/bench/soak"
 )
 
 // output is where results go.
@@ -18,9 +19,15 @@ type output struct {
 // standardOutput is the file name that means it.
 const standardOutput = "-"
 
+// measurement is the document of a command that measures.
+type measurement interface {
+	result.Document
+	EndedBy(error)
+}
+
 // of has a command measure in so many steps, with progress, and puts its results
 // where they belong. They may be there beside an error: then both are told.
-func (o *output) of(command string, steps int, measure func(progress) (result.Document, error)) error {
+func (o *output) of(command string, steps int, measure func(progress) (measurement, error)) error {
 	write := result.Write
 	if o.path == "" {
 		write = func(path string, d result.Document) (err error) {
@@ -40,7 +47,18 @@ func (o *output) of(command string, steps int, measure func(progress) (result.Do
 	if doc == nil {
 		return err
 	}
-	return errors.Join(err, o.put(doc, write))
+	var leak *soak.Leak
+	if err != nil && !errors.As(err, &leak) { // leaks are found once all is measured
+		doc.EndedBy(err)
+	}
+	failed := o.put(doc, write)
+	if err == nil {
+		return failed
+	}
+	if failed != nil { // not beside the other error: of an interrupt nothing else is told
+		fmt.Fprintf(o.stderr, "vsbench: %v\n", failed)
+	}
+	return err
 }
 
 // report writes the results if there is a path for them, prints the table and says what the machine lacks.

@@ -99,7 +99,7 @@ func checkPeerLevel(s string) error {
 
 // measure carries out the plan and puts its results where they belong.
 func (c *peersCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
-	return (&output{c.JSON, stdout, stderr}).of(result.CommandPeers, c.planned.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandPeers, c.planned.Steps(), func(p progress) (measurement, error) {
 		program, clean, err := c.program(ctx, p)
 		if err != nil {
 			return nil, err
@@ -107,12 +107,12 @@ func (c *peersCmd) measure(ctx context.Context, stdout, stderr io.Writer) error 
 		defer clean()
 		started := time.Now()
 		doc, err := c.run(ctx, program, p)
-		if err != nil {
+		if doc == nil {
 			return nil, err
 		}
 		doc.Version, doc.Machine = result.Build(), tuning.Look()
 		doc.Started, doc.ElapsedS = started.UTC(), time.Since(started).Seconds()
-		return doc, nil
+		return doc, err
 	})
 }
 
@@ -136,7 +136,7 @@ func (c *peersCmd) run(ctx context.Context, program string, p progress) (doc *re
 	plan.Watch = p.watch()
 	plan.Open = member.Open{Interface: n.iface, Cluster: "vsbench-" + rand.Text(), RawGroup: randomGroup(), IdleGroup: randomGroup()}
 	res, err := run.New(plan, f, p.row).Run(ctx)
-	if err != nil {
+	if res == nil {
 		return nil, err
 	}
 	doc = &result.Peers{Command: result.CommandPeers, Run: res}
@@ -148,7 +148,7 @@ func (c *peersCmd) run(ctx context.Context, program string, p progress) (doc *re
 			doc.Peers = append(doc.Peers, about)
 		}
 	}
-	return doc, nil
+	return doc, err
 }
 
 // underTest is the systems of a run; the engine, if it is there, is first.

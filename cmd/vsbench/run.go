@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -34,10 +35,10 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 	}
 	var res *result.Run
-	err := (&output{c.JSON, stdout, stderr}).of(result.CommandRun, c.planned.Steps(), func(p progress) (result.Document, error) {
+	err := (&output{c.JSON, stdout, stderr}).of(result.CommandRun, c.planned.Steps(), func(p progress) (measurement, error) {
 		started := time.Now()
 		var err error
-		if res, err = c.runOn(ctx, c.planned, p); err != nil {
+		if res, err = c.runOn(ctx, c.planned, p); res == nil {
 			return nil, err
 		}
 		res.Version, res.Machine = result.Build(), tuning.Look()
@@ -45,10 +46,10 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		if !c.Join { // they are for members on one machine, and its latency one way
 			res.Targets = c.targets.Judge(res)
 		}
-		return res, nil
+		return res, err
 	})
-	if err == nil && c.HDR != "" {
-		err = hdrlog.Write(c.HDR, res)
+	if res != nil && c.HDR != "" {
+		err = errors.Join(err, hdrlog.Write(c.HDR, res))
 	}
 	if err == nil && c.FailOnMiss && res.Targets.Missed > 0 {
 		err = fmt.Errorf("%d of %d targets were missed", res.Targets.Missed, len(res.Targets.Results))

@@ -98,28 +98,37 @@ func (c *scaleCmd) ordered() []string {
 // where they belong.
 func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	steps := &course.Steps{All: len(c.Levels)*len(c.Members) + len(c.ordered())*len(c.Groups)}
-	return (&output{c.JSON, stdout, stderr}).of(result.CommandScale, steps.All, func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandScale, steps.All, func(p progress) (measurement, error) {
 		started, doc := time.Now(), &result.Scaling{}
 		steps.Observe = p.row
-		for _, n := range c.Members {
-			err := withRing(ctx, &c.netFlags, n, c.Levels, p, func(ring *course.Ring) error {
-				doc.Members = ring.Members()
-				rows, err := scale.Members(ctx, ring, c.plan(n), steps)
-				doc.Rows = append(doc.Rows, rows...)
-				return err
-			})
-			if err != nil {
-				return nil, fmt.Errorf("%d members: %w", n, err)
-			}
+		err := c.members(ctx, doc, steps, p)
+		if err == nil {
+			err = c.groups(ctx, doc, steps, p)
 		}
-		if err := c.groups(ctx, doc, steps, p); err != nil {
+		if len(doc.Rows)+len(doc.Groups) == 0 {
 			return nil, err
 		}
 		doc.Head = result.NewHead(result.CommandScale, started)
 		doc.Settings = result.ScalingSettings{Where: c.where(), Levels: c.Levels, SizeBytes: c.Size, Members: c.Members, Senders: c.Senders,
 			DurationS: c.Duration.Seconds(), LoadMsgsPerS: c.Load, Groups: c.Groups, GroupMembers: c.GroupMembers, JoinLimitS: c.JoinLimit.Seconds()}
-		return doc, nil
+		return doc, err
 	})
+}
+
+// members measures with each number of members.
+func (c *scaleCmd) members(ctx context.Context, doc *result.Scaling, steps *course.Steps, p progress) error {
+	for _, n := range c.Members {
+		err := withRing(ctx, &c.netFlags, n, c.Levels, p, func(ring *course.Ring) error {
+			doc.Members = ring.Members()
+			rows, err := scale.Members(ctx, ring, c.plan(n), steps)
+			doc.Rows = append(doc.Rows, rows...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%d members: %w", n, err)
+		}
+	}
+	return nil
 }
 
 // groups counts groups, if that was asked for.

@@ -51,7 +51,7 @@ func (c *soakCmd) prepare() error {
 // measure soaks and puts the results where they belong, also those of a part.
 func (c *soakCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	plan := soak.Plan{Levels: c.Levels, Size: c.Size, Senders: c.Senders, Duration: c.Duration, Interval: c.Interval, Percent: c.Load, Network: c.Network}
-	return (&output{c.JSON, stdout, stderr}).of(result.CommandSoak, plan.Steps(), func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandSoak, plan.Steps(), func(p progress) (measurement, error) {
 		started, doc := time.Now(), &result.Soak{}
 		err := withRing(ctx, &c.netFlags, c.Members, c.Levels, p, func(ring *course.Ring) error {
 			doc.Members = ring.Members()

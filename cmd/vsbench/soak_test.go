@@ -2,14 +2,7 @@
 
 package main
 
-import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"testing"
-	"time"
-)
+import "testing"
 
 func TestSoakTakesFiguresPerInterval(t *testing.T) {
 	d := measured(t, "soak", "--levels", "raw,safe-abcast", "--members", "2", "--senders", "2", "--size", "64", "--duration", "300ms", "--interval", "100ms", "--load", "5")
@@ -42,33 +35,8 @@ func TestSoakTakesFiguresPerInterval(t *testing.T) {
 
 // TestSoakInterrupted: what was measured is written.
 func TestSoakInterrupted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "soak.json")
-	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stderr.Close()
-	said := func() string { b, _ := os.ReadFile(stderr.Name()); return string(b) }
-	cmd := exec.Command(os.Args[0], "soak", "--levels", "abcast", "--members", "2", "--senders", "1", "--size", "64", "--interval", "100ms", "--duration", "1h", "--json", path)
-	cmd.Env, cmd.Stderr = append(os.Environ(), asVsbench+"=1"), stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(said(), "[3/") && time.Now().Before(deadline); {
-		time.Sleep(20 * time.Millisecond)
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Errorf("exit status %d, want %d: %s", code, exitInterrupted, said())
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := parse(t, b); d.Command != "soak" || !d.Interrupted || len(d.Rows) < 3 || len(d.Drift) == 0 || d.Rows[0]["verified"] != true {
+	d := interrupted(t, "soak", "--levels", "abcast", "--members", "2", "--senders", "1", "--size", "64", "--interval", "100ms", "--duration", "1h")
+	if d.Command != "soak" || !d.Interrupted || len(d.Rows) < 3 || len(d.Drift) == 0 || d.Rows[0]["verified"] != true {
 		t.Errorf("command %q, interrupted %v, %d rows, %d of drift", d.Command, d.Interrupted, len(d.Rows), len(d.Drift))
 	}
 }

@@ -74,26 +74,35 @@ func (c *throughputCmd) measure(ctx context.Context, stdout, stderr io.Writer) e
 		p := c.plan(n)
 		steps.All += p.Steps()
 	}
-	return (&output{c.JSON, stdout, stderr}).of(result.CommandThroughput, steps.All, func(p progress) (result.Document, error) {
+	return (&output{c.JSON, stdout, stderr}).of(result.CommandThroughput, steps.All, func(p progress) (measurement, error) {
 		started, doc := time.Now(), &result.Throughput{}
 		steps.Observe = p.row
-		for _, n := range c.Members {
-			err := withRing(ctx, &c.netFlags, n, c.Levels, p, func(ring *course.Ring) error {
-				if len(ring.Members()) > len(doc.Members) {
-					doc.Members = ring.Members()
-				}
-				rows, err := throughput.Run(ctx, ring, c.plan(n), steps)
-				doc.Rows = append(doc.Rows, rows...)
-				return err
-			})
-			if err != nil {
-				return nil, fmt.Errorf("%d members: %w", n, err)
-			}
+		err := c.sweep(ctx, doc, steps, p)
+		if len(doc.Rows) == 0 {
+			return nil, err
 		}
 		doc.Ratios()
 		doc.Head = result.NewHead(result.CommandThroughput, started)
 		doc.Settings = result.ThroughputSettings{Where: c.where(), Levels: c.Levels, Sizes: c.Sizes, Members: c.Members, Senders: c.Senders,
 			DurationS: c.Duration.Seconds(), WarmUpS: course.WarmUp(c.Duration).Seconds()}
-		return doc, nil
+		return doc, err
 	})
+}
+
+// sweep measures with each number of members. Beside an error the document has the rows before it.
+func (c *throughputCmd) sweep(ctx context.Context, doc *result.Throughput, steps *course.Steps, p progress) error {
+	for _, n := range c.Members {
+		err := withRing(ctx, &c.netFlags, n, c.Levels, p, func(ring *course.Ring) error {
+			if len(ring.Members()) > len(doc.Members) {
+				doc.Members = ring.Members()
+			}
+			rows, err := throughput.Run(ctx, ring, c.plan(n), steps)
+			doc.Rows = append(doc.Rows, rows...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%d members: %w", n, err)
+		}
+	}
+	return nil
 }

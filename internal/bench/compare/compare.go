@@ -30,6 +30,8 @@ type Set struct {
 	Runs     int      `json:"runs"`     // the least that a row has
 	Noisy    []string `json:"noisy,omitempty"`
 
+	Incomplete []string `json:"incomplete,omitempty"` // documents that have not all that was asked for, and why
+
 	docs []*result.Run
 }
 
@@ -95,6 +97,9 @@ func Load(paths string) (s Set, err error) {
 		s.Files, s.docs = append(s.Files, path), append(s.docs, doc)
 		if v := doc.Version.String(); !slices.Contains(s.Versions, v) {
 			s.Versions = append(s.Versions, v)
+		}
+		if doc.Incomplete != "" {
+			s.Incomplete = append(s.Incomplete, fmt.Sprintf("%s: %s", path, doc.Incomplete))
 		}
 		if doc.Noise != nil && doc.Noise.Noisy {
 			s.Noisy = append(s.Noisy, fmt.Sprintf("%s: %s", path, strings.Join(doc.Noise.Reasons, "; ")))

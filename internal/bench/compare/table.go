@@ -96,6 +96,9 @@ func (s *Side) spread() string {
 // Notes warns of what makes the comparison worth less.
 func (c *Comparison) Notes() (notes []string) {
 	for _, s := range c.Sets {
+		for _, n := range s.Incomplete {
+			notes = append(notes, "WARNING: incomplete: "+n)
+		}
 		for _, n := range s.Noisy {
 			notes = append(notes, "WARNING: noisy machine: "+n)
 		}

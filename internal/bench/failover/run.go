@@ -49,7 +49,8 @@ func (p *Plan) Steps() int { return len(p.Faults) * p.Kills }
 type Observer func(done, steps int, text string)
 
 // Run does every fault as often as planned. An error means that something could not
-// be measured, that a message is missing, or that orders differ.
+// be measured, that a message is missing, or that orders differ; beside it the result has
+// the faults before, and is nil if there are none.
 func Run(ctx context.Context, p Plan, observe Observer) (*result.Failover, error) {
 	res := &result.Failover{Schema: result.Schema, Command: result.CommandFailover, Rows: []result.Fault{}, Settings: result.FailoverSettings{
 		Faults: p.Faults, Members: p.Members, Kills: p.Kills, RateMsgsPerS: p.Rate, SizeBytes: p.Size, StateBytes: p.State,
@@ -59,17 +60,23 @@ func Run(ctx context.Context, p Plan, observe Observer) (*result.Failover, error
 		row, err := p.measure(ctx, fault, func(k int, text string) {
 			observe(i*p.Kills+k+1, p.Steps(), text)
 		})
-		if err != nil {
+		if row.Kills > 0 {
+			res.Rows = append(res.Rows, row)
+		}
+		if len(res.Rows) == 0 {
 			return nil, err
 		}
-		res.Rows = append(res.Rows, row)
+		if err != nil {
+			return res, err
+		}
 	}
 	return res, nil
 }
 
 func milli(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// measure does one fault as often as planned, to a ring of its own.
+// measure does one fault as often as planned, to a ring of its own. Beside an error the row
+// is of the faults before it.
 func (p *Plan) measure(ctx context.Context, fault string, observe func(k int, text string)) (row result.Fault, err error) {
 	r := &ring{plan: p, cluster: "vsbench-" + rand.Text()}
 	defer func() { err = errors.Join(err, r.close()) }()
@@ -77,18 +84,23 @@ func (p *Plan) measure(ctx context.Context, fault string, observe func(k int, te
 		return row, fmt.Errorf("%s: forming a ring: %w", fault, err)
 	}
 	var times result.Times
-	for k := range p.Kills {
-		t, err := r.round(ctx, fault, k)
-		if err != nil {
-			return row, fmt.Errorf("%s %d of %d: %w", fault, k+1, p.Kills, err)
+	row = result.Fault{Fault: fault, Members: p.Members, Network: p.Network, TimeoutMs: milli(p.Timeout), Verified: true}
+	for ; row.Kills < p.Kills; row.Kills++ {
+		k := row.Kills
+		t, failed := r.round(ctx, fault, k)
+		if failed != nil {
+			err = fmt.Errorf("%s %d of %d: %w", fault, k+1, p.Kills, failed)
+			break
 		}
 		times.Gap, times.View = append(times.Gap, t.Gap...), append(times.View, t.View...)
 		times.Recovered, times.Back = append(times.Recovered, t.Recovered...), append(times.Back, t.Back...)
 		times.Timeline = append(times.Timeline, t.Timeline...)
 		observe(k, fmt.Sprintf("%s: gap at most %.1f ms, view within %.1f ms", fault, milli(slices.Max(t.Gap)), milli(slices.Max(t.View))))
 	}
-	row = result.Fault{Fault: fault, Members: p.Members, Kills: p.Kills, Network: p.Network, TimeoutMs: milli(p.Timeout), Verified: true}
-	return row, row.Fill(times, milli(time.Duration(Bucket)))
+	if row.Kills > 0 {
+		err = errors.Join(err, row.Fill(times, milli(time.Duration(Bucket))))
+	}
+	return row, err
 }
 
 // round does one fault under load, undoes it, and compares what all have delivered.

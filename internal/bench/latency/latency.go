@@ -36,7 +36,7 @@ type bench struct {
 }
 
 // Run measures everything. An error that is a *course.Breach means that a level did not
-// keep its promise; there is no result with any error. observe may be nil.
+// keep its promise. Beside an error there are the points before it; those of the last level are then not verified. observe may be nil.
 func Run(ctx context.Context, ring *course.Ring, p Plan, observe func(done, steps int, text string)) (all []result.Point, err error) {
 	b := &bench{Plan: p, ring: ring, steps: course.Steps{All: p.Steps(), Observe: observe}}
 	if err := ring.Heat(ctx, p.Levels, p.Sizes, p.Duration); err != nil {
@@ -46,10 +46,10 @@ func Run(ctx context.Context, ring *course.Ring, p Plan, observe func(done, step
 		for _, level := range p.Levels {
 			c := ring.Next(level, size, p.Senders)
 			points, err := b.curve(ctx, c)
-			if err != nil {
-				return nil, fmt.Errorf("%v: %w", c, err)
-			}
 			all = append(all, points...)
+			if err != nil {
+				return all, fmt.Errorf("%v: %w", c, err)
+			}
 		}
 	}
 	return all, nil
@@ -77,7 +77,7 @@ func (b *bench) curve(ctx context.Context, c *course.Course) (points []result.Po
 	}
 	for i := range points {
 		if err := b.point(ctx, c, &points[i]); err != nil {
-			return nil, err
+			return points[:i], err
 		}
 	}
 	verified, err := c.Verify(ctx)

@@ -144,8 +144,17 @@ func (d *Document) conditions() string {
 	return strings.Join(said, "; ")
 }
 
-// warning returns why the figures may be wrong; "" if nothing is known to be.
+// warning returns what a reader must know of the figures before all else; "" if that is nothing.
 func (d *Document) warning() string {
+	noisy := d.noise()
+	if d.head.Incomplete == "" {
+		return noisy
+	}
+	return strings.TrimSpace("Incomplete, these are the figures until then: " + d.head.Incomplete + ". " + noisy)
+}
+
+// noise returns why the figures may be wrong; "" if nothing is known to be.
+func (d *Document) noise() string {
 	var run *result.Run
 	switch doc := d.doc.(type) {
 	case *result.Run:

@@ -240,3 +240,17 @@ func TestFilesThatAreNone(t *testing.T) {
 		t.Errorf("newest: %v, error %v", got, err)
 	}
 }
+
+// TestIncompleteIsTold: of every command's document.
+func TestIncompleteIsTold(t *testing.T) {
+	for _, d := range samples(t) {
+		d.(interface{ EndedBy(error) }).EndedBy(errors.New("a member is gone"))
+		r, err := Make(written(t, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(r.Page), "Incomplete, these are the figures until then: a member is gone.") {
+			t.Errorf("the page of %T does not say that it is incomplete", d)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (p *Point) Judge() {
 func (c *Curve) Encode() ([]byte, error) { return Encode(c) }
 
 // Notes returns what kept the sockets from being faster.
-func (c *Curve) Notes() []string { return notes(c.Members) }
+func (c *Curve) Notes() []string { return append(c.part(), notes(c.Members)...) }
 
 // Table writes the points for people.
 func (c *Curve) Table(w io.Writer) error {

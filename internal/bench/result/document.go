@@ -70,7 +70,7 @@ func HeadOf(d Document) Head {
 	case *Peers:
 		return d.head(CommandPeers)
 	case *Failover:
-		return Head{Schema: d.Schema, Command: d.Command, Version: d.Version, Started: d.Started, ElapsedS: d.ElapsedS, Machine: d.Machine}
+		return Head{Schema: d.Schema, Command: d.Command, Version: d.Version, Started: d.Started, ElapsedS: d.ElapsedS, Machine: d.Machine, Part: d.Part}
 	case *Throughput:
 		return d.Head
 	case *Curve:
@@ -84,7 +84,7 @@ func HeadOf(d Document) Head {
 }
 
 func (r *Run) head(command string) Head {
-	return Head{Schema: r.Schema, Command: command, Version: r.Version, Started: r.Started, ElapsedS: r.ElapsedS, Machine: r.Machine}
+	return Head{Schema: r.Schema, Command: command, Version: r.Version, Started: r.Started, ElapsedS: r.ElapsedS, Machine: r.Machine, Part: r.Part}
 }
 
 // kind is what tells documents apart. It is read first: they have other types under the

@@ -14,12 +14,13 @@ import (
 
 // Failover is the document of a run that measured failures.
 type Failover struct {
-	Schema   int              `json:"schema"`
-	Command  string           `json:"command"` // CommandFailover
-	Version  Version          `json:"version"`
-	Started  time.Time        `json:"started"` // UTC
-	ElapsedS float64          `json:"elapsed_s"`
-	Machine  tuning.Machine   `json:"machine"`
+	Schema   int            `json:"schema"`
+	Command  string         `json:"command"` // CommandFailover
+	Version  Version        `json:"version"`
+	Started  time.Time      `json:"started"` // UTC
+	ElapsedS float64        `json:"elapsed_s"`
+	Machine  tuning.Machine `json:"machine"`
+	Part
 	Settings FailoverSettings `json:"settings"`
 	Rows     []Fault          `json:"rows"`
 }
@@ -145,8 +146,8 @@ func milli(ns int64) float64 { return float64(ns) / 1e6 }
 // Encode returns the document.
 func (r *Failover) Encode() ([]byte, error) { return Encode(r) }
 
-// Notes returns nothing: what the sockets lack is no matter at a moderate rate.
-func (r *Failover) Notes() []string { return nil }
+// Notes says nothing of what the sockets lack: that is no matter at a moderate rate.
+func (r *Failover) Notes() []string { return r.part() }
 
 // Table writes the rows for people.
 func (r *Failover) Table(w io.Writer) error {

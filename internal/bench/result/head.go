@@ -14,6 +14,7 @@ type Head struct {
 	Started  time.Time      `json:"started"` // UTC
 	ElapsedS float64        `json:"elapsed_s"`
 	Machine  tuning.Machine `json:"machine"`
+	Part
 }
 
 // NewHead returns the head of what a command measured that started then and ends now.

@@ -72,7 +72,7 @@ type Groups struct {
 func (s *Scaling) Encode() ([]byte, error) { return Encode(s) }
 
 // Notes returns what kept the sockets from being faster.
-func (s *Scaling) Notes() []string { return notes(s.Members) }
+func (s *Scaling) Notes() []string { return append(s.part(), notes(s.Members)...) }
 
 // Table writes both for people.
 func (s *Scaling) Table(w io.Writer) error {

@@ -111,7 +111,7 @@ type Drift struct {
 func (s *Soak) Encode() ([]byte, error) { return Encode(s) }
 
 // Notes returns what kept the sockets from being faster.
-func (s *Soak) Notes() []string { return notes(s.Members) }
+func (s *Soak) Notes() []string { return append(s.part(), notes(s.Members)...) }
 
 // Table writes totals and drift for people.
 func (s *Soak) Table(w io.Writer) error {

@@ -2,10 +2,18 @@ package result
 
 import (
 	"fmt"
+	"slices"
 
 	"cohort/internal/bench/noise"
 	"cohort/internal/bench/stat"
 )
+
+// Measured leaves out the rows that have no run, and returns how many are left.
+func (r *Run) Measured() int {
+	r.Rows = slices.DeleteFunc(r.Rows, func(row Row) bool { return len(row.Runs) == 0 })
+	r.Idle = slices.DeleteFunc(r.Idle, func(i Idle) bool { return len(i.Runs) == 0 })
+	return len(r.Rows) + len(r.Idle)
+}
 
 // Summarize fills in what the runs of each row tell together: medians and their
 // intervals, sums, one distribution of all latencies, the noise. The runs' ratios

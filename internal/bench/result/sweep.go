@@ -58,7 +58,7 @@ func (t *Throughput) Ratios() {
 func (t *Throughput) Encode() ([]byte, error) { return Encode(t) }
 
 // Notes returns what kept the sockets from being faster.
-func (t *Throughput) Notes() []string { return notes(t.Members) }
+func (t *Throughput) Notes() []string { return append(t.part(), notes(t.Members)...) }
 
 // Table writes the rows for people.
 func (t *Throughput) Table(w io.Writer) error {

@@ -59,20 +59,19 @@ func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
 	if err := r.settle(ctx, rows[turns(len(rows), k)[0]]); err != nil {
 		return err
 	}
+	passes := make([]result.Pass, len(rows)) // a row has one only once it is whole
 	err := inTurns(len(rows), k, func(i int) error {
-		row := &rows[i]
-		row.Runs = append(row.Runs, result.Pass{})
-		return r.measured(ctx, row, k, r.flood)
+		return r.measured(ctx, &rows[i], &passes[i], r.flood)
 	})
 	if err != nil {
 		return err
 	}
 	return inTurns(len(rows), k, func(i int) error {
-		row := &rows[i]
-		if err := r.measured(ctx, row, k, r.load); err != nil {
+		row, p := &rows[i], &passes[i]
+		if err := r.measured(ctx, row, p, r.load); err != nil {
 			return err
 		}
-		p := &row.Runs[k]
+		row.Runs = append(row.Runs, *p)
 		r.finished("%s, %s, %d sending%s: %s msgs/s, p50 %.1f µs", row.Level, result.Bytes(row.SizeBytes), row.Senders, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
 		return nil
 	})
@@ -98,9 +97,9 @@ func (r *Runner) settle(ctx context.Context, row result.Row) error {
 	return nil
 }
 
-// measured does a part of a row's k-th run, and checks the order.
-func (r *Runner) measured(ctx context.Context, row *result.Row, k int, part func(context.Context, *course.Course, *result.Pass) error) error {
-	c, p := r.ring.Next(row.Level, row.SizeBytes, row.Senders), &row.Runs[k]
+// measured does a part of one run of a row, and checks the order.
+func (r *Runner) measured(ctx context.Context, row *result.Row, p *result.Pass, part func(context.Context, *course.Course, *result.Pass) error) error {
+	c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
 	mark := r.meter.Begin()
 	if err := part(ctx, c, p); err != nil {
 		return fmt.Errorf("%v: %w", c, err)

@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -87,7 +88,8 @@ func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
 }
 
 // Run measures everything and returns the rows. An error that is a *course.Breach means that a level
-// did not keep its promise; the result is nil with any error.
+// did not keep its promise. Beside an error the result has what was measured before, each run of
+// a row whole; it is nil if that is nothing.
 func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 	res := &result.Run{Schema: result.Schema, Command: result.CommandRun, Settings: r.settings()}
 	load := r.meter.Load()
@@ -110,18 +112,17 @@ func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 	}
 	res.Rows, res.Idle = r.plan.rows(r.fleet.Len())
 	r.start = time.Now()
-	for k := range r.plan.runs() {
-		if err := r.pass(ctx, k, res); err != nil {
-			return nil, err
-		}
+	for k := 0; k < r.plan.runs() && err == nil; k++ {
+		err = r.pass(ctx, k, res)
 	}
-	if err := res.Summarize(); err != nil {
+	if res.Measured() == 0 {
 		return nil, err
 	}
+	err = errors.Join(err, res.Summarize())
 	if res.Noise != nil {
 		res.Noise.JudgeLoad(load, runtime.NumCPU())
 	}
-	return res, nil
+	return res, err
 }
 
 func (r *Runner) settings() result.Settings {

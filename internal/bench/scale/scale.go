@@ -22,7 +22,7 @@ type Plan struct {
 }
 
 // Members measures each level with the ring as it is. An error that is a *course.Breach
-// means that a level did not keep its promise; there is no result with any error.
+// means that a level did not keep its promise. Beside an error there are the rows before it.
 func Members(ctx context.Context, ring *course.Ring, p Plan, steps *course.Steps) (rows []result.Scale, err error) {
 	if err := ring.Heat(ctx, p.Levels, []int{p.Size}, p.Duration); err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func Members(ctx context.Context, ring *course.Ring, p Plan, steps *course.Steps
 		c := ring.Next(level, p.Size, p.Senders)
 		row, err := p.row(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("%v: %w", c, err)
+			return rows, fmt.Errorf("%v: %w", c, err)
 		}
 		rows = append(rows, row)
 		steps.Done("%d members, %v: %s msgs/s, p50 %.1f µs", c.Spec.Members, c, result.Count(row.MsgsPerS), row.P50Us)
@@ -69,11 +69,12 @@ func Groups(ctx context.Context, ring *course.Ring, p Plan, counts []int, steps 
 	if err := ring.Heat(ctx, p.Levels, []int{p.Size}, p.Duration); err != nil {
 		return nil, err
 	}
+	defer func() { relate(rows) }()
 	had := 1
 	for _, asked := range counts {
 		n, took, err := ring.Join(ctx, asked, p.Limit)
 		if err != nil {
-			return nil, fmt.Errorf("join %d groups: %w", asked, err)
+			return rows, fmt.Errorf("join %d groups: %w", asked, err)
 		}
 		joined := result.Joining{Asked: asked, Groups: min(n, asked), Limited: n < asked, Joins: n - had, JoinS: took.Seconds()}
 		if joined.Joins > 0 {
@@ -83,7 +84,7 @@ func Groups(ctx context.Context, ring *course.Ring, p Plan, counts []int, steps 
 		for _, level := range p.Levels {
 			row, err := p.groups(ctx, ring.Next(level, p.Size, p.Senders), joined)
 			if err != nil {
-				return nil, fmt.Errorf("%s, %d groups: %w", level, joined.Groups, err)
+				return rows, fmt.Errorf("%s, %d groups: %w", level, joined.Groups, err)
 			}
 			rows = append(rows, row)
 			steps.Done("%d groups, %s: %s msgs/s", joined.Groups, level, result.Count(row.MsgsPerS))
@@ -92,7 +93,6 @@ func Groups(ctx context.Context, ring *course.Ring, p Plan, counts []int, steps 
 			break
 		}
 	}
-	relate(rows)
 	return rows, nil
 }
 

@@ -23,7 +23,7 @@ type Plan struct {
 func (p *Plan) Steps() int { return len(p.Levels) * len(p.Sizes) * len(p.Senders) }
 
 // Run measures everything. An error that is a *course.Breach means that a level did not
-// keep its promise; there is no result with any error.
+// keep its promise. Beside an error there are the rows before it.
 func Run(ctx context.Context, ring *course.Ring, p Plan, steps *course.Steps) (rows []result.Sweep, err error) {
 	if err := ring.Heat(ctx, p.Levels, p.Sizes, p.Duration); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func Run(ctx context.Context, ring *course.Ring, p Plan, steps *course.Steps) (r
 				c := ring.Next(level, size, senders)
 				row, err := p.row(ctx, c)
 				if err != nil {
-					return nil, fmt.Errorf("%v: %w", c, err)
+					return rows, fmt.Errorf("%v: %w", c, err)
 				}
 				rows = append(rows, row)
 				steps.Done("%v of %d: %s msgs/s, %.0f MB/s", c, c.Spec.Members, result.Count(row.MsgsPerS), row.MBPerS)
