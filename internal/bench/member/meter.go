@@ -16,8 +16,8 @@ const (
 	digits     = 3
 )
 
-// In a flood, counts are published each 32 deliveries: a published counter costs
-// more than all other work on a message, and a claim may be a little old.
+// In a flood, counts are published each 32 deliveries, after the first 32: a published
+// counter costs more than all other work on a message, and a claim may be a little old.
 const floodMask = 32 - 1
 
 // meter is where media deliver to. Phases follow each other in it.
@@ -35,10 +35,11 @@ type phase struct {
 	row  Row
 	log  *check.Log // of the row
 	past *load.Past // of the row
-	mask uint64     // publish when count&mask is 0
+	mask uint64     // publish when count&mask is 0, or count no more than it
 	hist *hdrhistogram.Histogram
 
 	count       uint64
+	timed       uint64 // count at last
 	first, last int64
 	ended       int           // senders whose last message came
 	echoes      int           // answers to own messages that came
@@ -78,7 +79,7 @@ func (p *phase) deliver(from int, message []byte) {
 	if p.hist != nil {
 		p.time(message)
 	}
-	if last := load.Last(message); p.count&p.mask == 0 || last {
+	if last := load.Last(message); p.count&p.mask == 0 || p.count <= p.mask || last {
 		p.publish(last)
 	}
 }
@@ -99,7 +100,7 @@ func (p *phase) check(from int, message []byte) {
 
 // publish makes the counts seen by the sending goroutine and the waiting one.
 func (p *phase) publish(last bool) {
-	p.last = clock.Now()
+	p.last, p.timed = clock.Now(), p.count
 	for s := range p.row.Members {
 		p.past.Set(s, p.log.Count(s))
 	}
@@ -108,6 +109,15 @@ func (p *phase) publish(last bool) {
 		p.ended++
 		p.finish()
 	}
+}
+
+// until returns when the last delivery was. Where a sender's last message was lost, those
+// after the last one that was timed are taken to have come as fast as those before.
+func (p *phase) until() int64 {
+	if p.timed == p.count {
+		return p.last
+	}
+	return p.first + int64(float64(p.last-p.first)*float64(p.count)/float64(p.timed))
 }
 
 // finish tells if all has come. It is called when one more last message or answer has.

@@ -85,3 +85,20 @@ func BenchmarkDeliver(b *testing.B) {
 		p.deliver(0, buf)
 	}
 }
+
+// TestFloodWithoutItsLastMessage: raw may lose that, and what came has a rate nevertheless.
+func TestFloodWithoutItsLastMessage(t *testing.T) {
+	for _, n := range []uint64{2, 20, 40} {
+		p := newTestPhase("fbcast", Flood, 2)
+		for seq := range n {
+			p.deliver(0, message(load.Stamp{Seq: seq + 1, Row: 1}))
+		}
+		if until := p.until(); p.count != n || p.last < p.first || until < p.last || p.first == 0 {
+			t.Errorf("%d of %d deliveries from %d to %d, the last time read at %d", p.count, n, p.first, until, p.last)
+		}
+	}
+	p := &phase{count: 50, timed: 40, first: 1000, last: 5000}
+	if got := p.until(); got != 6000 {
+		t.Errorf("40 deliveries from 1000 to 5000, and then 10: until %d, want 6000", got)
+	}
+}

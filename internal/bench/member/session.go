@@ -180,7 +180,7 @@ func (s *session) wait(ctx context.Context, expect []uint64) (Reply, error) {
 	}
 	took := kernel.Self().Since(s.used)
 	p, now := s.phase, s.medium.Losses()
-	m := &Measured{Delivered: p.count, First: p.first, Last: p.last, Used: took, KernelDrops: dropsSince(s.drops),
+	m := &Measured{Delivered: p.count, First: p.first, Last: p.until(), Used: took, KernelDrops: dropsSince(s.drops),
 		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted, Flow: s.flow()}
 	if s.row.Level != Raw {
 		m.Breach = s.undelivered(expect)
