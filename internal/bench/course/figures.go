@@ -1,6 +1,7 @@
 package course
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,10 @@ import (
 	"cohort/internal/bench/result"
 )
 
+// ErrNothing says that too little was delivered to measure anything, which breaks no promise
+// of raw's, and of others not if it was a single message.
+var ErrNothing = errors.New("nothing to measure")
+
 // Figures is what all members measured of one phase.
 type Figures struct {
 	Sent    uint64 // by all senders
@@ -16,15 +21,15 @@ type Figures struct {
 	hosts   []string // that they are on; nil: all on one
 }
 
-// Speed tells how fast messages of size bytes were delivered. It returns an error if a
-// member delivered nothing.
+// Speed tells how fast messages of size bytes were delivered. It returns
+// ErrNothing if a member delivered less than two.
 func (f *Figures) Speed(size int) (s result.Speed, err error) {
 	least := f.Sent
 	var cpu time.Duration
 	for i, m := range f.Members {
 		took := time.Duration(m.Last - m.First)
 		if m.Delivered == 0 || took <= 0 {
-			return s, fmt.Errorf("member %d delivered %d of %d messages in %v: nothing to measure", i, m.Delivered, f.Sent, took)
+			return s, fmt.Errorf("member %d delivered %d of %d messages in %v: %w", i, m.Delivered, f.Sent, took, ErrNothing)
 		}
 		rate := float64(m.Delivered) / took.Seconds()
 		s.MemberRates = append(s.MemberRates, rate)
@@ -88,7 +93,7 @@ func (f *Figures) Latency() (result.Latency, error) {
 	}
 	l, err := result.Merge(encoded)
 	if err == nil && l.Samples == 0 {
-		err = fmt.Errorf("no member delivered any of %d messages: no latency to measure", f.Sent)
+		err = fmt.Errorf("no member delivered any of %d messages: %w", f.Sent, ErrNothing)
 	}
 	return l, err
 }

@@ -12,7 +12,15 @@ import (
 // Notes returns what kept the figures from being better: a noisy machine, and what the
 // members' sockets lack, with the commands that change it, each once.
 func (r *Run) Notes() []string {
-	return slices.Concat(r.part(), r.versions(), r.noise(), r.drops(), notes(r.Members))
+	return slices.Concat(r.part(), r.unmeasured(), r.versions(), r.noise(), r.drops(), notes(r.Members))
+}
+
+// unmeasured says which rows were left out.
+func (r *Run) unmeasured() (notes []string) {
+	for _, row := range r.Unmeasured {
+		notes = append(notes, "left out: "+row)
+	}
+	return notes
 }
 
 // notes returns what kept the members' sockets from being as fast as they can be.

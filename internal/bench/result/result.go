@@ -36,13 +36,14 @@ type Run struct {
 	ElapsedS float64        `json:"elapsed_s"`
 	Machine  tuning.Machine `json:"machine"`
 	Part
-	Settings Settings     `json:"settings"`
-	Members  []Member     `json:"members"`
-	Hosts    []Host       `json:"hosts,omitempty"` // by rank, if the members are not all on this machine
-	Rows     []Row        `json:"rows"`
-	Idle     []Idle       `json:"idle"`
-	Noise    *noise.Noise `json:"noise"` // while it was measured; null if the system does not tell
-	Targets  *Targets     `json:"targets,omitempty"`
+	Settings   Settings     `json:"settings"`
+	Members    []Member     `json:"members"`
+	Hosts      []Host       `json:"hosts,omitempty"` // by rank, if the members are not all on this machine
+	Rows       []Row        `json:"rows"`
+	Idle       []Idle       `json:"idle"`
+	Unmeasured []string     `json:"unmeasured,omitempty"` // rows that were left out, and why, for people
+	Noise      *noise.Noise `json:"noise"`                // while it was measured; null if the system does not tell
+	Targets    *Targets     `json:"targets,omitempty"`
 }
 
 // How what is for all members travels, as Settings name it.

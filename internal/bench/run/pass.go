@@ -1,7 +1,9 @@
 package run
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -61,15 +63,19 @@ func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
 	}
 	passes := make([]result.Pass, len(rows)) // a row has one only once it is whole
 	err := inTurns(len(rows), k, func(i int) error {
-		return r.measured(ctx, &rows[i], &passes[i], r.flood)
+		return r.tried(ctx, &rows[i], &passes[i], r.flood)
 	})
 	if err != nil {
 		return err
 	}
 	return inTurns(len(rows), k, func(i int) error {
 		row, p := &rows[i], &passes[i]
-		if err := r.measured(ctx, row, p, r.load); err != nil {
+		if err := r.tried(ctx, row, p, r.load); err != nil {
 			return err
+		}
+		if why := r.out[row]; why != nil {
+			r.finished("left out: %v", why)
+			return nil
 		}
 		row.Runs = append(row.Runs, *p)
 		r.finished("%s, %s, %d sending%s: %s msgs/s, p50 %.1f µs", row.Level, result.Bytes(row.SizeBytes), row.Senders, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
@@ -97,15 +103,30 @@ func (r *Runner) settle(ctx context.Context, row result.Row) error {
 	return nil
 }
 
+// tried is measured for a row of which too little may arrive, raw's where packets are lost.
+// It is then left out with all its runs, for those that went well would be a choice.
+func (r *Runner) tried(ctx context.Context, row *result.Row, p *result.Pass, part func(context.Context, *course.Course, *result.Pass) error) error {
+	if r.out[row] != nil {
+		return nil
+	}
+	err := r.measured(ctx, row, p, part)
+	if errors.Is(err, course.ErrNothing) {
+		r.out[row], row.Runs = err, nil
+		return nil
+	}
+	return err
+}
+
 // measured does a part of one run of a row, and checks the order.
 func (r *Runner) measured(ctx context.Context, row *result.Row, p *result.Pass, part func(context.Context, *course.Course, *result.Pass) error) error {
 	c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
 	mark := r.meter.Begin()
-	if err := part(ctx, c, p); err != nil {
-		return fmt.Errorf("%v: %w", c, err)
+	failed := part(ctx, c, p)
+	if failed != nil && !errors.Is(failed, course.ErrNothing) {
+		return fmt.Errorf("%v: %w", c, failed)
 	}
-	verified, err := c.Verify(ctx)
-	if err != nil {
+	verified, err := c.Verify(ctx) // also of what was too little: a breach counts for more
+	if err = cmp.Or(err, failed); err != nil {
 		return fmt.Errorf("%v: %w", c, err)
 	}
 	row.Verified = verified

@@ -76,11 +76,12 @@ type Runner struct {
 	meter   *noise.Meter
 	start   time.Time
 	done    int
+	out     map[*result.Row]error // rows that are not measured, and why
 }
 
 // New returns a Runner. The members must not have been asked anything yet.
 func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
-	r := &Runner{plan: p, fleet: f, observe: o, meter: noise.NewMeter(kernel.Proc, kernel.Distance)}
+	r := &Runner{plan: p, fleet: f, observe: o, out: map[*result.Row]error{}, meter: noise.NewMeter(kernel.Proc, kernel.Distance)}
 	if p.Hosts != nil {
 		r.meter = noise.NewMeter("", func() float64 { return 0 }) // this machine's noise is not the hosts'
 	}
@@ -114,6 +115,11 @@ func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 	r.start = time.Now()
 	for k := 0; k < r.plan.runs() && err == nil; k++ {
 		err = r.pass(ctx, k, res)
+	}
+	for i := range res.Rows {
+		if why := r.out[&res.Rows[i]]; why != nil {
+			res.Unmeasured = append(res.Unmeasured, why.Error())
+		}
 	}
 	if res.Measured() == 0 {
 		return nil, err

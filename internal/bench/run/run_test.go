@@ -229,3 +229,22 @@ func TestRawMayLose(t *testing.T) {
 		t.Errorf("%d lost, verified %v", r.Lost, r.Verified)
 	}
 }
+
+// TestRawThatDeliversNothingIsLeftOut: and told, and the other rows are measured.
+func TestRawThatDeliversNothingIsLeftOut(t *testing.T) {
+	plan := shortPlan("raw", "fbcast")
+	plan.Runs, plan.Duration = 2, 120*time.Millisecond
+	least := func(h *hub, p packet) []packet { return nil }
+	steps := 0
+	res, err := New(plan, newHub(t, 3, "raw", least), func(done, _ int, _ string) { steps = done }).Run(t.Context())
+	// Idle rows have latencies of the members that did get something.
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Rows) != 1 || res.Rows[0].Level != "fbcast" || len(res.Rows[0].Runs) != 2 || len(res.Idle) != 2 || steps != plan.Steps() {
+		t.Errorf("%d rows, the first of %s, %d idle, %d steps of %d", len(res.Rows), res.Rows[0].Level, len(res.Idle), steps, plan.Steps())
+	}
+	if len(res.Unmeasured) != 1 || !strings.HasPrefix(res.Unmeasured[0], "raw, 64 B, 3 sending: member 2 delivered 0 of ") || !slices.Contains(res.Notes(), "left out: "+res.Unmeasured[0]) {
+		t.Errorf("unmeasured %q, notes %q", res.Unmeasured, res.Notes())
+	}
+}
