@@ -4,7 +4,6 @@ package hdrlog
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -27,13 +26,10 @@ type row struct {
 	length time.Duration
 }
 
-// Write writes the latencies of a run into a folder, which it makes if there is none:
+// Write writes the latencies of a run into a folder, which it makes if there is none, each file whole or not at all:
 // a log with a line for each run of each row, its tag the row's name, and a file of
 // each row's distribution over all runs, in µs, with that name.
 func Write(dir string, r *result.Run) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("histograms: %w", err)
-	}
 	var log bytes.Buffer
 	w := hdrhistogram.NewHistogramLogWriter(&log)
 	start := r.Started.UnixMilli()
@@ -56,7 +52,7 @@ func Write(dir string, r *result.Run) error {
 	}
 	name := filepath.Base(result.DefaultPath(result.CommandRun, r.Started))
 	name = name[:len(name)-len(filepath.Ext(name))] + ".hlog"
-	if err := os.WriteFile(filepath.Join(dir, name), log.Bytes(), 0o644); err != nil {
+	if err := result.WriteFile(filepath.Join(dir, name), log.Bytes()); err != nil {
 		return fmt.Errorf("histograms: %w", err)
 	}
 	return nil
@@ -112,5 +108,5 @@ func (x *row) distribution(path string) error {
 	if _, err := h.PercentilesPrint(&b, ticks, nsPerUnit); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return result.WriteFile(path, b.Bytes())
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,22 +31,19 @@ func Newest(folder string) (paths []string, err error) {
 }
 
 // Write writes the page and the images to a folder, or beside a page whose name ends in
-// .html. It returns where the page is.
+// .html, each file whole or not at all. It returns where the page is.
 func (r *Report) Write(out string) (string, error) {
 	page := out
 	if !strings.HasSuffix(out, ".html") {
 		page = filepath.Join(out, PageName)
 	}
 	folder := filepath.Dir(page)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return "", fmt.Errorf("report: %w", err)
-	}
 	for name, b := range r.Images {
-		if err := os.WriteFile(filepath.Join(folder, name), b, 0o644); err != nil {
+		if err := result.WriteFile(filepath.Join(folder, name), b); err != nil {
 			return "", fmt.Errorf("report: %w", err)
 		}
 	}
-	if err := os.WriteFile(page, r.Page, 0o644); err != nil {
+	if err := result.WriteFile(page, r.Page); err != nil {
 		return "", fmt.Errorf("report: %w", err)
 	}
 	return page, nil

@@ -21,13 +21,26 @@ type Document interface {
 	Notes() []string
 }
 
-// Write writes a document to a file, whole or not at all, and makes its folder if
-// there is none. A device or a pipe is written to as it is.
+// Write writes a document to a file as WriteFile does.
 func Write(path string, d Document) error {
 	b, err := d.Encode()
 	if err != nil {
 		return err
 	}
+	return prefixed(WriteFile(path, b))
+}
+
+// prefixed says of an error that results could not be written.
+func prefixed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("results: %w", err)
+}
+
+// WriteFile writes a file, whole or not at all, and makes its folder if there is none. A
+// device or a pipe is written to as it is.
+func WriteFile(path string, b []byte) error {
 	path, special, err := target(path)
 	if err != nil {
 		return err
@@ -40,10 +53,7 @@ func Write(path string, d Document) error {
 		return err
 	}
 	defer os.Remove(temporary) // gone by then if all went well
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("results: %w", err)
-	}
-	return nil
+	return os.Rename(temporary, path)
 }
 
 // WriteNew is Write that replaces no file: if there is one of that name, of a run that
@@ -55,7 +65,7 @@ func WriteNew(path string, d Document) (string, error) {
 	}
 	temporary, err := writeBeside(path, b)
 	if err != nil {
-		return "", err
+		return "", prefixed(err)
 	}
 	defer os.Remove(temporary)
 	ext := filepath.Ext(path)
@@ -66,10 +76,7 @@ func WriteNew(path string, d Document) (string, error) {
 		case err == nil:
 			return name, nil
 		case !errors.Is(err, fs.ErrExist): // no links on this file system
-			if err := os.Rename(temporary, name); err != nil {
-				return "", fmt.Errorf("results: %w", err)
-			}
-			return name, nil
+			return name, prefixed(os.Rename(temporary, name))
 		}
 		name = fmt.Sprintf("%s_%d%s", strings.TrimSuffix(path, ext), i, ext) // sorts behind it, as the newer one
 	}
@@ -90,7 +97,7 @@ func writeBeside(path string, b []byte) (temporary string, err error) {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return "", fmt.Errorf("results: %w", err)
+		return "", err
 	}
 	return f.Name(), nil
 }
@@ -101,14 +108,14 @@ func writeBeside(path string, b []byte) (temporary string, err error) {
 func CanWrite(path string) error {
 	path, special, err := target(path)
 	if err != nil || special {
-		return err
+		return prefixed(err)
 	}
 	f, err := create(path)
 	if err != nil {
-		return err
+		return prefixed(err)
 	}
 	_ = f.Close()
-	return os.Remove(f.Name())
+	return prefixed(os.Remove(f.Name()))
 }
 
 // target returns what is written for this path: the file that a link names, so that the
@@ -119,7 +126,7 @@ func target(path string) (file string, special bool, err error) {
 	case err != nil:
 		return path, false, nil // there is none yet, or create says why not
 	case i.IsDir():
-		return "", false, fmt.Errorf("results: %s: is a directory", path)
+		return "", false, fmt.Errorf("%s: is a directory", path)
 	case !i.Mode().IsRegular():
 		return path, true, nil
 	}
@@ -133,28 +140,21 @@ func target(path string) (file string, special bool, err error) {
 func writeTo(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
-		return fmt.Errorf("results: %w", err)
+		return err
 	}
 	_, err = f.Write(b)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
-	if err != nil {
-		return fmt.Errorf("results: %w", err)
-	}
-	return nil
+	return err
 }
 
 // create makes a file beside path, to be renamed.
 func create(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
+		return nil, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".run-*.json")
-	if err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	return f, nil
+	return os.CreateTemp(filepath.Dir(path), ".run-*.json")
 }
 
 // Encode returns a document as indented JSON.
