@@ -132,6 +132,13 @@ func undo(s Settings, c Change) Event {
 	return e
 }
 
+// CheckState returns the error that Apply and Undo would return of a state file that they
+// cannot read, before anything is looked at. That there is none is no error.
+func CheckState(file string) error {
+	_, err := readState(file)
+	return err
+}
+
 // readState reads the state file; without one the state is empty.
 func readState(file string) (*state, error) {
 	info, err := os.Stat(file)

@@ -71,6 +71,8 @@ func (c *doctorCmd) prepare() error {
 		return fmt.Errorf("--json: %s finds nothing to write", modes[0])
 	case c.State == "":
 		return errors.New("--state: want the name of a file")
+	case c.Apply || c.Undo:
+		return flag("state", tuning.CheckState(c.State))
 	}
 	return nil
 }

@@ -35,6 +35,19 @@ func TestDoctorWrongFlags(t *testing.T) {
 	}
 }
 
+// TestDoctorBrokenState: a file that is none is a wrong flag, and told before anything is measured.
+func TestDoctorBrokenState(t *testing.T) {
+	for _, text := range []string{"not json", `{"schema":2,"changes":[]}`} {
+		state := writeFile(t, "undo.json", text)
+		for _, mode := range []string{"--undo", "--apply"} {
+			status, stdout, stderr := vsbench("doctor", mode, "--state", state)
+			if status != exitUsage || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "vsbench: --state: ") || !strings.Contains(stderr, state) {
+				t.Errorf("%s of %q: exit status %d, standard output %q, standard error %q", mode, text, status, stdout, stderr)
+			}
+		}
+	}
+}
+
 func TestDoctorHelp(t *testing.T) {
 	status, stdout, _ := vsbench("doctor", "-h")
 	for _, says := range []string{"Exit status: 0 nothing needs attention", "vsbench doctor --interface eth1 --peer", "--interface=", "--listen", "--apply", "--undo", "--state="} {
