@@ -23,7 +23,6 @@ const groupName = "failover"
 
 // Times of a member.
 const (
-	awaitLimit = 20 * time.Second // for a view; less than askLimit, so that the error says more
 	outsideNap = time.Millisecond // between two attempts to send while the ring has gone on without this member
 	tokenNap   = int64(20_000)    // ns between two looks for the token
 )
@@ -75,7 +74,7 @@ func (s *session) do(ctx context.Context, q Request) (r Reply, err error) {
 	case s.node == nil:
 		return r, fmt.Errorf("%q: %w", q.Op, errOrder)
 	case q.Op == OpAwait:
-		ctx, cancel := context.WithTimeout(ctx, awaitLimit)
+		ctx, cancel := context.WithTimeout(ctx, awaitLimit(s.open.Timeout))
 		defer cancel()
 		return r, s.ledger.await(ctx, q.Size, q.Since)
 	case q.Op == OpStart:

@@ -19,6 +19,20 @@ const (
 	OpTally   Op = "tally"   // answers Tally
 )
 
+// awaitLimit bounds how long a member waits for a view. The one without a silent member
+// begins only after the timeout.
+func awaitLimit(timeout time.Duration) time.Duration { return 20*time.Second + 2*timeout }
+
+// limit bounds how long a member may take to answer. What waits for others gives up by itself, and
+// its error says more; all else is answered at once unless the process hangs or is stopped.
+func (q *Request) limit(timeout time.Duration) time.Duration {
+	switch q.Op {
+	case OpOpen, OpAwait, OpDie:
+		return 10*time.Second + awaitLimit(timeout)
+	}
+	return 10 * time.Second
+}
+
 // Request is one line to a member: Op says which of the others counts.
 type Request struct {
 	Op    Op     `json:"op"`

@@ -9,28 +9,28 @@ import (
 	"time"
 
 	"cohort/internal/bench/fleet"
-)
 
-// askLimit bounds how long a member may take to answer: the slowest requests are to
-// enter the ring and to wait for a view.
-const askLimit = 30 * time.Second
+	"golang.org/x/sync/errgroup"
+)
 
 // subject is one member: a process.
 type subject struct {
 	name    string
-	host    int // where it is
+	timeout time.Duration // engine.Config.Timeout
+	host    int           // where it is
 	process *fleet.Process
 }
 
 // ask sends a request and waits for the answer.
 func (s *subject) ask(ctx context.Context, q Request) (Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	limit := q.limit(s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var a Reply
 	err := s.process.Call(ctx, string(q.Op), q, &a)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		err = fmt.Errorf("%w to %q within %v", fleet.ErrSilent, q.Op, askLimit)
+		err = fmt.Errorf("%w to %q within %v", fleet.ErrSilent, q.Op, limit)
 	case err == nil && a.Error != "":
 		err = fmt.Errorf("%s: %s", q.Op, a.Error)
 	}
@@ -40,15 +40,18 @@ func (s *subject) ask(ctx context.Context, q Request) (Reply, error) {
 	return a, nil
 }
 
-// askAll asks several members at once, and returns their answers or the first error.
+// askAll asks several members at once, and returns their answers or the first error: the
+// others are then not waited for.
 func askAll(ctx context.Context, who []*subject, q func(*subject) Request) ([]Reply, error) {
-	replies, errs := make([]Reply, len(who)), make([]error, len(who))
-	var wg sync.WaitGroup
+	replies := make([]Reply, len(who))
+	all, ctx := errgroup.WithContext(ctx)
 	for i, s := range who {
-		wg.Go(func() { replies[i], errs[i] = s.ask(ctx, q(s)) })
+		all.Go(func() (err error) {
+			replies[i], err = s.ask(ctx, q(s))
+			return err
+		})
 	}
-	wg.Wait()
-	return replies, errors.Join(errs...)
+	return replies, all.Wait()
 }
 
 func same(q Request) func(*subject) Request { return func(*subject) Request { return q } }
@@ -89,7 +92,7 @@ func (r *ring) start(host int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: name, host: host, process: p}
+	s := &subject{name: name, timeout: r.plan.Timeout, host: host, process: p}
 	r.all = append(r.all, s)
 	return s, nil
 }
