@@ -123,7 +123,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	if err := work.prepare(); err != nil {
 		return fail(stderr, exitUsage, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	err = work.measure(ctx, stdout, stderr)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -133,6 +133,16 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 		return fail(stderr, exitUsage, err) // it names the flag's value
 	}
 	return ended(stderr, err)
+}
+
+// interrupts are the signals that end a command in good order. A terminal that goes away is one
+// of them, or it would take a night's results along; not to who has asked for that by nohup.
+func interrupts() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // ended tells how something ended.

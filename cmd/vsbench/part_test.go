@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,9 +44,9 @@ func endedBy(t *testing.T, wait string, end func(*os.Process) error, args ...str
 }
 
 // interrupted interrupts a command after its third step and returns its document.
-func interrupted(t *testing.T, args ...string) document {
+func interrupted(t *testing.T, by os.Signal, args ...string) document {
 	t.Helper()
-	status, said, d := endedBy(t, "[3/", func(p *os.Process) error { return p.Signal(os.Interrupt) }, args...)
+	status, said, d := endedBy(t, "[3/", func(p *os.Process) error { return p.Signal(by) }, args...)
 	if status != exitInterrupted || !strings.HasSuffix(said, "vsbench: interrupted\n") {
 		t.Errorf("exit status %d, want %d: %s", status, exitInterrupted, said)
 	}
@@ -64,7 +65,7 @@ func TestInterruptLosesNothing(t *testing.T) {
 		"scale --levels fbcast,abcast --members 2,3,4,5,6,7,8 --groups 0 --size 64 --duration 200ms",
 		"scale --levels fbcast --members 0 --groups 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 --size 64 --group-members 2 --duration 200ms",
 	} {
-		d := interrupted(t, strings.Split(args, " ")...)
+		d := interrupted(t, os.Interrupt, strings.Split(args, " ")...)
 		rows := append(d.Rows, d.Groups...)
 		if len(rows) < 3 || d.Settings["network"] != "loopback" || len(d.Members) == 0 {
 			t.Fatalf("%s: %d rows, settings %v, %d members", args, len(rows), d.Settings, len(d.Members))
@@ -73,6 +74,21 @@ func TestInterruptLosesNothing(t *testing.T) {
 		if r := rows[0]; r["verified"] != (d.Command != "latency") || r["cpu_us_per_msg"].(float64) <= 0 {
 			t.Errorf("%s: row %v", args, r)
 		}
+	}
+}
+
+// TestHangupIsAnInterrupt: the terminal of a soak over night may go away; with nohup it does not count.
+func TestHangupIsAnInterrupt(t *testing.T) {
+	args := []string{"throughput", "--levels", "fbcast,cbcast,abcast,safe-fbcast,safe-cbcast,safe-abcast", "--members", "2", "--sizes", "64", "--duration", "200ms"}
+	interrupted(t, syscall.SIGHUP, args...)
+	if signal.Ignored(syscall.SIGHUP) {
+		return
+	}
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	status, said, d := endedBy(t, "[3/", func(p *os.Process) error { return p.Signal(syscall.SIGHUP) }, args...)
+	if status != exitOK || d.Incomplete != "" {
+		t.Errorf("exit status %d, incomplete %q: %s", status, d.Incomplete, said)
 	}
 }
 

@@ -2,7 +2,10 @@
 
 package main
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 func TestSoakTakesFiguresPerInterval(t *testing.T) {
 	d := measured(t, "soak", "--levels", "raw,safe-abcast", "--members", "2", "--senders", "2", "--size", "64", "--duration", "300ms", "--interval", "100ms", "--load", "5")
@@ -35,7 +38,7 @@ func TestSoakTakesFiguresPerInterval(t *testing.T) {
 
 // TestSoakInterrupted: what was measured is written.
 func TestSoakInterrupted(t *testing.T) {
-	d := interrupted(t, "soak", "--levels", "abcast", "--members", "2", "--senders", "1", "--size", "64", "--interval", "100ms", "--duration", "1h")
+	d := interrupted(t, os.Interrupt, "soak", "--levels", "abcast", "--members", "2", "--senders", "1", "--size", "64", "--interval", "100ms", "--duration", "1h")
 	if d.Command != "soak" || !d.Interrupted || len(d.Rows) < 3 || len(d.Drift) == 0 || d.Rows[0]["verified"] != true {
 		t.Errorf("command %q, interrupted %v, %d rows, %d of drift", d.Command, d.Interrupted, len(d.Rows), len(d.Drift))
 	}
