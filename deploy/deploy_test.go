@@ -159,6 +159,14 @@ func members(t *testing.T, program string, argLists ...[]string) {
 	}
 }
 
+// TestWordsAreRefused: one too many in MORE would have the flags after it passed over.
+func TestWordsAreRefused(t *testing.T) {
+	out, err := exec.Command(build(t), "--serve", "true", "--port", "7400").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `"true": want flags only`) {
+		t.Errorf("error %v: %s", err, out)
+	}
+}
+
 // output is closed once a message has been printed.
 type output struct {
 	text bytes.Buffer

@@ -28,7 +28,11 @@ func main() {
 	flag.StringVar(&cfg.Cluster, "room", "chat", "which room")
 	flag.StringVar(&cfg.Interface, "interface", "lo", "interface to use, by name or address")
 	flag.Parse()
-	if err := chat(context.Background(), cfg, os.Stdin, os.Stdout); err != nil {
+	err := fmt.Errorf("%q: want flags only", flag.Arg(0))
+	if flag.NArg() == 0 {
+		err = chat(context.Background(), cfg, os.Stdin, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chat:", err)
 		os.Exit(1)
 	}

@@ -45,9 +45,14 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	var err error
-	if *serving {
+	switch {
+	case flag.NArg() > 0: // what follows a word is not looked at: a port, say
+		err = fmt.Errorf("%q: want flags only", flag.Arg(0))
+	case *serving:
 		err = serve(ctx, cfg)
-	} else {
+	case cfg.Expect < 1 || *messages < 1:
+		err = fmt.Errorf("-expect %d, -messages %d: want 1 or more", cfg.Expect, *messages)
+	default:
 		ctx, cancel := context.WithTimeout(ctx, *wait)
 		defer cancel()
 		err = run(ctx, cfg, *messages)

@@ -31,6 +31,7 @@ type stage struct {
 	began   int    // members that have had a tick
 	primary string // the last that said that it publishes
 	ready   chan struct{}
+	ended   chan string // members that say nothing any more
 }
 
 // demo runs two publishers and some subscribers, kills the primary, and lets all tell
@@ -40,7 +41,7 @@ func demo(out io.Writer, cfg engine.Config, every, length time.Duration, subscri
 	for k := range subscribers {
 		names = append(names, fmt.Sprint("subscriber-", k+1))
 	}
-	s := &stage{out: out, ready: make(chan struct{})}
+	s := &stage{out: out, ready: make(chan struct{}), ended: make(chan string, len(names))}
 	defer s.kill("")
 	for _, name := range names {
 		role, _, _ := strings.Cut(name, "-")
@@ -52,6 +53,8 @@ func demo(out io.Writer, cfg engine.Config, every, length time.Duration, subscri
 	}
 	select {
 	case <-s.ready:
+	case name := <-s.ended:
+		return fmt.Errorf("%s has ended before all had a tick", name)
 	case <-time.After(30 * time.Second):
 		return errors.New("not all have had a tick after 30 s")
 	}
@@ -128,6 +131,7 @@ func (s *stage) start(name string, members int, args ...string) error {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			s.line(name, lines.Text(), members)
 		}
+		s.ended <- name
 	})
 	return nil
 }

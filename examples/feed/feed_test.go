@@ -53,6 +53,15 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// TestDemoOfMembersThatCannotBegin: it ends, and does not wait for them.
+func TestDemoOfMembersThatCannotBegin(t *testing.T) {
+	var out bytes.Buffer
+	err := demo(&out, engine.Config{Cluster: "x", Interface: "none such"}, time.Millisecond, time.Second, 1)
+	if err == nil || !strings.Contains(err.Error(), "has ended before all had a tick") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestOutOfTurn: a gap and a duplicate are seen.
 func TestOutOfTurn(t *testing.T) {
 	for _, c := range []struct {

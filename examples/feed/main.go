@@ -36,10 +36,14 @@ func main() {
 		cfg.Name = *role
 	}
 	var err error
-	switch *role {
-	case "demo":
+	switch {
+	case flag.NArg() > 0:
+		err = fmt.Errorf("%q: want flags only", flag.Arg(0))
+	case *every <= 0 || *length < 0 || *subscribers < 1:
+		err = fmt.Errorf("-every %v, -for %v, -subscribers %d: want more than 0, 0 or more, 1 or more", *every, *length, *subscribers)
+	case *role == "demo":
 		err = demo(os.Stdout, cfg, *every, *length, *subscribers)
-	case publisher, subscriber:
+	case *role == publisher || *role == subscriber:
 		err = member(cfg, *role, *every)
 	default:
 		err = fmt.Errorf("-role %s: want demo, publisher or subscriber", *role)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"cohort/engine"
+	"cohort/membership"
 	"cohort/toolkit/cohort"
 )
 
@@ -44,7 +45,10 @@ func main() {
 	flag.StringVar(&o.cluster, "cluster", fmt.Sprint("jobs-", os.Getpid()), "name of the ring")
 	flag.StringVar(&o.worker, "worker", "", "be a worker with this name until standard input ends; for workers on other hosts too")
 	flag.Parse()
-	err := run(context.Background(), o, os.Stdin, os.Stdout)
+	err := fmt.Errorf("%q: want flags only", flag.Arg(0))
+	if flag.NArg() == 0 {
+		err = run(context.Background(), o, os.Stdin, os.Stdout)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "jobs:", err)
 		os.Exit(1)
@@ -55,8 +59,8 @@ func run(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 	if o.worker != "" {
 		return work(ctx, o, in, out)
 	}
-	if o.workers < 2 || o.jobs < 1 {
-		return fmt.Errorf("%d workers and %d jobs, want at least 2 and 1", o.workers, o.jobs)
+	if o.workers < 2 || o.workers >= membership.MaxMembers || o.jobs < 1 {
+		return fmt.Errorf("%d workers and %d jobs, want 2 to %d, and at least 1", o.workers, o.jobs, membership.MaxMembers-1)
 	}
 	return lead(ctx, o, out)
 }

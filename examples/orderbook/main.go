@@ -41,7 +41,11 @@ func main() {
 	flag.DurationVar(&o.every, "every", 5*time.Millisecond, "time from order to order of each trader")
 	flag.DurationVar(&o.length, "for", 2*time.Second, "time before a member is killed, and after the new one is in")
 	flag.Parse()
-	if err := run(context.Background(), o, os.Stdin, os.Stdout); err != nil {
+	err := fmt.Errorf("%q: want flags only", flag.Arg(0))
+	if flag.NArg() == 0 {
+		err = run(context.Background(), o, os.Stdin, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "orderbook:", err)
 		os.Exit(1)
 	}
