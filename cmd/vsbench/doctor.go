@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 
 	"cohort/internal/bench/result"
 	"cohort/internal/doctor"
@@ -52,6 +53,9 @@ func (c *doctorCmd) prepare() error {
 		addr, err := netip.ParseAddr(c.Peer)
 		if err != nil || !addr.Is4() || addr.IsMulticast() {
 			return fmt.Errorf("--peer: %q: want the IPv4 address of another host", c.Peer)
+		}
+		if !addr.IsLoopback() && (c.Interface == "lo" || strings.HasPrefix(c.Interface, "127.")) {
+			return fmt.Errorf("--interface: %s: leads to no other host: want the one to %s, such as eth1", c.Interface, c.Peer)
 		}
 		c.peer = netip.AddrPortFrom(addr, group.Port())
 	}

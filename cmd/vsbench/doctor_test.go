@@ -23,6 +23,8 @@ func TestDoctorWrongFlags(t *testing.T) {
 		{"--group 239.1.1.1:0", "--group"},
 		{"--peer host", `--peer: "host": want the IPv4 address of another host`},
 		{"--peer 239.1.1.1", "--peer"},
+		{"--peer 192.0.2.7", "--interface: lo: leads to no other host: want the one to 192.0.2.7"},
+		{"--interface 127.0.0.1 --peer 192.0.2.7", "--interface: 127.0.0.1: leads to no other host"},
 		{"--listen --apply", "--listen and --apply: want one of them"},
 		{"--peer 127.0.0.1 --undo", "--peer and --undo: want one of them"},
 		{"--listen --json x", "--json: --listen finds nothing to write"},
