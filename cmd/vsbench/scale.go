@@ -99,7 +99,7 @@ func (c *scaleCmd) ordered() []string {
 func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	steps := &course.Steps{All: len(c.Levels)*len(c.Members) + len(c.ordered())*len(c.Groups)}
 	return (&output{c.JSON, stdout, stderr}).of(result.CommandScale, steps.All, func(p progress) (measurement, error) {
-		started, doc := time.Now(), &result.Scaling{}
+		started, doc := time.Now(), &result.Scaling{Rows: []result.Scale{}, Groups: []result.Groups{}}
 		steps.Observe = p.row
 		err := c.members(ctx, doc, steps, p)
 		if err == nil {
@@ -119,7 +119,7 @@ func (c *scaleCmd) measure(ctx context.Context, stdout, stderr io.Writer) error 
 func (c *scaleCmd) members(ctx context.Context, doc *result.Scaling, steps *course.Steps, p progress) error {
 	for _, n := range c.Members {
 		err := withRing(ctx, &c.netFlags, n, c.Levels, p, func(ring *course.Ring) error {
-			doc.Members = ring.Members()
+			list(doc, ring)
 			rows, err := scale.Members(ctx, ring, c.plan(n), steps)
 			doc.Rows = append(doc.Rows, rows...)
 			return err
@@ -131,17 +131,23 @@ func (c *scaleCmd) members(ctx context.Context, doc *result.Scaling, steps *cour
 	return nil
 }
 
+// list has the document list the members of the largest ring.
+func list(doc *result.Scaling, ring *course.Ring) {
+	if len(ring.Members()) > len(doc.Members) {
+		doc.Members = ring.Members()
+	}
+}
+
 // groups counts groups, if that was asked for.
 func (c *scaleCmd) groups(ctx context.Context, doc *result.Scaling, steps *course.Steps, p progress) error {
 	plan := c.plan(c.GroupMembers)
 	if plan.Levels = c.ordered(); len(c.Groups) == 0 || len(plan.Levels) == 0 {
 		return nil
 	}
-	return withRing(ctx, &c.netFlags, c.GroupMembers, plan.Levels, p, func(ring *course.Ring) (err error) {
-		if len(doc.Members) == 0 {
-			doc.Members = ring.Members()
-		}
-		doc.Groups, err = scale.Groups(ctx, ring, plan, c.Groups, steps)
+	return withRing(ctx, &c.netFlags, c.GroupMembers, plan.Levels, p, func(ring *course.Ring) error {
+		list(doc, ring)
+		rows, err := scale.Groups(ctx, ring, plan, c.Groups, steps)
+		doc.Groups = append(doc.Groups, rows...)
 		return err
 	})
 }

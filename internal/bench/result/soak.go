@@ -129,11 +129,17 @@ func (s *Soak) Table(w io.Writer) error {
 	t = newTable(w, []string{"drift of", "at", "mean", "per hour", "95 % +-", "verdict"})
 	short := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 	for _, d := range s.Drift {
-		verdict := string(d.Verdict)
-		if d.Leak {
-			verdict += ": a leak"
+		cells := []string{d.What, d.Of, short(d.Mean), short(d.PerHour), short(d.MarginPerHour), string(d.Verdict)}
+		if d.Verdict == TooShort { // no slope was looked for
+			cells[3], cells[4] = "", ""
 		}
-		t.line([]string{d.What, d.Of, short(d.Mean), short(d.PerHour), short(d.MarginPerHour), verdict})
+		if d.Samples == 0 {
+			cells[2] = ""
+		}
+		if d.Leak {
+			cells[5] += ": a leak"
+		}
+		t.line(cells)
 	}
 	return t.flush()
 }

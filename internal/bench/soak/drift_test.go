@@ -64,6 +64,15 @@ func TestDriftHasItsSlope(t *testing.T) {
 	}
 }
 
+// TestFewIntervalsHaveAMean: it needs no slope.
+func TestFewIntervalsHaveAMean(t *testing.T) {
+	for n, mean := range map[int]float64{1: 0, 5: 80} {
+		if d := drift(held(n, func(int, float64) float64 { return 80 }))[0]; d.Verdict != result.TooShort || d.Mean != mean || d.Samples != n-1 || d.PerHour != 0 {
+			t.Errorf("%d intervals: %+v, want a mean of %v", n, d, mean)
+		}
+	}
+}
+
 // TestSlowerIsNoLeak: it is told, and does not fail the soak.
 func TestSlowerIsNoLeak(t *testing.T) {
 	doc := held(60, func(int, float64) float64 { return 80 << 20 })

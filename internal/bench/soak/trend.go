@@ -31,17 +31,19 @@ func (l *line) settled() *line {
 // and the least.
 func (l *line) trend(part, least float64) (d result.Drift) {
 	l = l.settled()
-	if d.Samples = len(l.values); d.Samples < leastSamples {
+	if d.Samples = len(l.values); d.Samples > 0 {
+		d.Mean = stat.Mean(l.values, nil)
+	}
+	if d.Samples < leastSamples {
 		d.Verdict = result.TooShort
 		return d
 	}
 	slope, margin := l.slope()
 	half := &line{l.of, l.hours[d.Samples/2:], l.values[d.Samples/2:]}
 	late, lateMargin := half.slope()
-	mean := stat.Mean(l.values, nil)
-	d.Mean, d.PerHour, d.MarginPerHour = mean, slope, margin
+	d.PerHour, d.MarginPerHour = slope, margin
 	d.Change = slope * (l.hours[d.Samples-1] - l.hours[0])
-	switch large := math.Abs(d.Change) > max(part*math.Abs(mean), least); {
+	switch large := math.Abs(d.Change) > max(part*math.Abs(d.Mean), least); {
 	case large && slope > margin && late > lateMargin:
 		d.Verdict = result.Grows
 	case large && slope < -margin && late < -lateMargin:
