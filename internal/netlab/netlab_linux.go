@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -31,11 +34,33 @@ func New(n, mtu int) (*Lab, error) {
 	if n < 1 || n > MaxHosts {
 		return nil, fmt.Errorf("netlab: %d hosts: want 1 to %d", n, MaxHosts)
 	}
+	if err := knowable(n, neighbours); err != nil {
+		return nil, err
+	}
 	l := &Lab{bridge: netns.None()}
 	if err := l.build(n, mtu); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// neighbours is where the kernel tells how many hardware addresses it keeps, those of all
+// namespaces together.
+const neighbours = "/proc/sys/net/ipv4/neigh/default/gc_thresh3"
+
+// knowable returns an error if so many hosts cannot all know each other: what they send to
+// those whom they do not is lost, and nobody is told. file is neighbours, but for tests.
+func knowable(n int, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil // only the first namespace has it
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if want := n * (n - 1); err == nil && most < want {
+		return fmt.Errorf("netlab: %d hosts that know each other are %d neighbours, and the kernel keeps %d: fewer hosts, or as root: sysctl -w net.ipv4.neigh.default.gc_thresh3=%d",
+			n, want, most, 2*want)
+	}
+	return nil
 }
 
 // Do runs f inside host i, from 0, with the calling goroutine locked to its
