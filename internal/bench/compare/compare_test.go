@@ -154,10 +154,11 @@ func TestConditionsAndRowsThatDiffer(t *testing.T) {
 		r.Machine.Kernel, r.Settings.LoadMsgsPerS, r.Settings.Levels = "6.18", 500, []string{"raw"}
 		r.Rows[1].SizeBytes = 64
 		r.Noise = &noise.Noise{Noisy: true, Reasons: []string{"other processes used 30 %"}}
+		r.Incomplete = "interrupted"
 	}, 1, 2, 3, 4, 5, 6)
 	c := Compare(load(t, document(t, nil, 1, 2, 3, 4, 5, 6), other), figures)
 	notes := strings.Join(c.Notes(), "\n")
-	for _, want := range []string{"machine.kernel: 6.1 -> 6.18", "settings.load_msgs_per_s: 10000 -> 500", "noisy machine: ", "other processes used 30 %"} {
+	for _, want := range []string{"machine.kernel: 6.1 -> 6.18", "settings.load_msgs_per_s: 10000 -> 500", "noisy machine: ", "other processes used 30 %", ": interrupted"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("notes do not say %q:\n%s", want, notes)
 		}
