@@ -139,6 +139,7 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	}
 	if own {
 		g.endRestore()
+		g.away.Store(false) // the handler may send in the view that tells it so
 		n.tell(g, v)
 		n.isIn(g)
 		return
@@ -146,9 +147,8 @@ func (n *Node) joins(t *groups.Group[*Group], sender int, own bool, o groups.Op,
 	n.tell(g, v)
 }
 
-// isIn ends a Join, or a rejoin.
+// isIn ends a Join.
 func (n *Node) isIn(g *Group) {
-	g.away.Store(false)
 	select {
 	case <-g.joined:
 	default:

@@ -59,7 +59,7 @@ type GroupView struct {
 	// Expelled: the ring has gone on without this node, for the Reason if that is known
 	// (else 0). There are no Members. The node joins the ring and its groups again as a
 	// new member: a stateful handler's Restore is called, and the next view tells that
-	// it is back. Messages that it sent last may be lost. One that is in Restore when it
+	// it is back, and may send again. Messages that it sent last may be lost. One that is in Restore when it
 	// is expelled is told after that.
 	Expelled bool
 	Reason   membership.Reason

@@ -491,6 +491,7 @@ func (n *Node) firstView(g *Group, num uint64) bool {
 	if !slices.Contains(v.Joined, self) {
 		v.Joined = append(slices.Clone(v.Joined), self)
 	}
+	g.away.Store(false) // the handler may send in the view that tells it so
 	n.show(g, v)
 	return true
 }
