@@ -58,6 +58,9 @@ func Join(ctx context.Context, node *engine.Node, name string, parties int, f On
 func (b *Barrier) Wait(ctx context.Context) (generation uint64, err error) {
 	var w *wait
 	err = b.host.DoAwait(ctx, func(m *machine, out toolkit.Out) error {
+		if m.away() { // it knows of no generation
+			return fmt.Errorf("barrier: %w", engine.ErrExpelled)
+		}
 		if w = m.arrive(out); w == nil {
 			return fmt.Errorf("barrier: %w", ErrWaiting)
 		}

@@ -59,6 +59,9 @@ func newMachine(parties uint32, breaks bool) *machine {
 	return &machine{state: state{parties: parties, breaks: breaks, generation: 1}, level: engine.Total}
 }
 
+// away tells whether this member is expelled, and not back yet.
+func (m *machine) away() bool { return m.view.Self == 0 }
+
 // arrive begins to wait for a generation. It returns nil if this member waits already.
 func (m *machine) arrive(out toolkit.Out) *wait {
 	if m.wait != nil {
