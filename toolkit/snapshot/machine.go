@@ -48,13 +48,16 @@ func (m *machine) send(to uint64, payload []byte, out toolkit.Out) error {
 	switch {
 	case len(payload) > MaxPayload:
 		return fmt.Errorf("snapshot: %w: %d bytes, want at most %d", engine.ErrTooLarge, len(payload), MaxPayload)
-	case m.view.Self == 0:
+	case m.away():
 		return fmt.Errorf("snapshot: %w", engine.ErrExpelled)
 	}
 	m.sent++
 	out.Send(m.levels.message, letter{m.view.Self, to, 0, payload}.append(nil))
 	return nil
 }
+
+// away tells whether this member is expelled, and not back yet.
+func (m *machine) away() bool { return m.view.Self == 0 }
 
 // take begins a snapshot.
 func (m *machine) take(out toolkit.Out) uint64 {

@@ -98,6 +98,9 @@ func (m *Member) Take(ctx context.Context) (s *Snapshot, err error) {
 	var num uint64
 	defer m.host.Look(func(k *machine) { delete(k.cuts, num) })
 	err = m.host.DoAwait(ctx, func(k *machine, out toolkit.Out) error {
+		if k.away() { // the view that it comes back in would forget the snapshot
+			return fmt.Errorf("snapshot: %w", engine.ErrExpelled)
+		}
 		num = k.take(out)
 		return nil
 	}, func(k *machine) (bool, error) {
