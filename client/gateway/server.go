@@ -44,7 +44,8 @@ func New(node *engine.Node, cfg Config) (*Server, error) {
 
 // Join is engine.Node.Join for a group that clients may send to; h must not be Queued:
 // that is JoinQueued. If h is not Stateful, a joiner still gets what the members know of
-// clients, so that it applies nothing that the others had before.
+// clients, so that it applies nothing that the others had before. Errors are those of
+// engine.Node.Join, and ErrClosed.
 func (s *Server) Join(ctx context.Context, name string, h engine.Handler) (*Group, error) {
 	return s.join(ctx, name, h, func(h engine.Handler) engine.Handler { return h })
 }
@@ -70,6 +71,10 @@ func (s *Server) join(ctx context.Context, name string, h engine.Handler, wrap f
 	case <-g.ready:
 	case <-s.ctx.Done():
 		err = ErrClosed
+	case <-group.Gone():
+		err = engine.ErrNotMember
+	case <-s.node.Done():
+		err = engine.ErrClosed
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}

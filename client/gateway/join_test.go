@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"errors"
+	"testing"
+
+	"cohort/engine"
+	"cohort/internal/testring"
+)
+
+// shut is a handler whose View waits.
+type shut struct {
+	in   chan struct{}
+	gate chan struct{}
+}
+
+func (h *shut) Deliver(*engine.Message) {}
+
+func (h *shut) View(engine.GroupView) {
+	select {
+	case h.in <- struct{}{}:
+	default:
+	}
+	<-h.gate
+}
+
+// TestJoinEndsWithTheNode: nobody waits for a member to be ready whose node has ended.
+func TestJoinEndsWithTheNode(t *testing.T) {
+	_, node, s, _ := alone(t)
+	h := &shut{make(chan struct{}, 1), make(chan struct{})}
+	joined := make(chan error, 1)
+	ctx := testring.Patient(t)
+	go func() { _, err := s.JoinQueued(ctx, "other", h, 0); joined <- err }()
+	<-h.in
+	closed := make(chan struct{})
+	go func() { _ = node.Close(); close(closed) }()
+	err := <-joined
+	close(h.gate)
+	<-closed
+	if !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("%v, want engine.ErrClosed", err)
+	}
+}
