@@ -41,3 +41,11 @@ func TestJoinEndsWithTheNode(t *testing.T) {
 		t.Errorf("%v, want engine.ErrClosed", err)
 	}
 }
+
+// TestJoinWithoutAHandler: a function that is nil would end the program at the first message.
+func TestJoinWithoutAHandler(t *testing.T) {
+	ctx, _, s, _ := alone(t)
+	if _, err := s.Join(ctx, "other", engine.HandlerFunc(nil)); !errors.Is(err, engine.ErrConfig) {
+		t.Errorf("%v, want ErrConfig", err)
+	}
+}

@@ -58,7 +58,8 @@ func (s *Server) JoinQueued(ctx context.Context, name string, h engine.Handler, 
 var queuedType = reflect.TypeOf(engine.Queued(engine.HandlerFunc(nil), 0))
 
 func (s *Server) join(ctx context.Context, name string, h engine.Handler, wrap func(engine.Handler) engine.Handler) (*Group, error) {
-	if h == nil || reflect.TypeOf(h) == queuedType {
+	f, isFunc := h.(engine.HandlerFunc)
+	if h == nil || isFunc && f == nil || reflect.TypeOf(h) == queuedType {
 		return nil, fmt.Errorf("gateway: %w: group %q: the handler is %T, want one that is not nil nor Queued", engine.ErrConfig, name, h)
 	}
 	g := newGroup(s, name, h)

@@ -39,6 +39,9 @@ type Service struct {
 // Join makes the node a member of the named group, which serves by calling serve; it is to
 // be the same at all members. Errors are those of engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, name string, serve Function) (*Service, error) {
+	if serve == nil {
+		return nil, fmt.Errorf("cohort: %w: group %q: the function is nil", engine.ErrConfig, name)
+	}
 	host, err := toolkit.Join(ctx, node, name, newMachine(rand.Uint64()))
 	if err != nil {
 		return nil, err

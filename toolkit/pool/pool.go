@@ -87,8 +87,9 @@ func New(c Config, h Handler) (*Pool, error) {
 	if c.Bytes == 0 {
 		c.Bytes = defaultBytes
 	}
+	f, isFunc := h.(HandlerFunc)
 	switch {
-	case h == nil:
+	case h == nil || isFunc && f == nil:
 		return nil, fmt.Errorf("pool: %w: the handler is nil", engine.ErrConfig)
 	case c.Workers < 0:
 		return nil, fmt.Errorf("pool: %w: Workers is %d, want at least 1", engine.ErrConfig, c.Workers)

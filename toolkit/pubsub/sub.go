@@ -54,6 +54,8 @@ func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f fun
 		return nil, fmt.Errorf("pubsub: %w: Last is %d, want 0 to %d, which is History", engine.ErrConfig, o.Last, b.cfg.History)
 	case o.Queue < 1:
 		return nil, fmt.Errorf("pubsub: %w: Queue is %d messages, want at least 1", engine.ErrConfig, o.Queue)
+	case f == nil:
+		return nil, fmt.Errorf("pubsub: %w: the function for %q is nil", engine.ErrConfig, pattern)
 	case o.Policy < Block || o.Policy > Conflate:
 		return nil, fmt.Errorf("pubsub: %w: Policy is %d, want Block, DropOldest or Conflate", engine.ErrConfig, int(o.Policy))
 	}

@@ -49,6 +49,9 @@ type outcome struct {
 }
 
 func newMachine(app Application) (*machine, error) {
+	if app == nil {
+		return nil, fmt.Errorf("rsm: %w: the application is nil", engine.ErrConfig)
+	}
 	m := &machine{app: app, level: engine.Total.Safe(), recall: newRecall(), mine: map[key][]*waiter{}}
 	r, err := app.Snapshot()
 	if err != nil {

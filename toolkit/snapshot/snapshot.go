@@ -45,6 +45,9 @@ type Member struct{ host *toolkit.Host[*machine] }
 
 // Join makes the node a member of the named group. Errors are those of engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, name string, h Handler) (*Member, error) {
+	if h == nil {
+		return nil, fmt.Errorf("snapshot: %w: group %q: the handler is nil", engine.ErrConfig, name)
+	}
 	host, err := toolkit.Join(ctx, node, name, newMachine(h))
 	if err != nil {
 		return nil, err

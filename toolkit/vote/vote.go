@@ -64,6 +64,9 @@ type Box struct {
 // same at all members. Groups cost little: have one for each rule. Errors are those of
 // engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, name string, rule Rule, voter Voter) (*Box, error) {
+	if rule == nil || voter == nil {
+		return nil, fmt.Errorf("vote: %w: group %q: the rule or the voter is nil", engine.ErrConfig, name)
+	}
 	host, err := toolkit.Join(ctx, node, name, newMachine(rule))
 	if err != nil {
 		return nil, err
