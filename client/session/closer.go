@@ -12,10 +12,10 @@ func (m *Member) closeNext() {
 		return
 	}
 	k := min(len(m.leaving), idsPerLetter)
-	ids := slices.Clone(m.leaving[:k])
+	r := &round{clients: slices.Clone(m.leaving[:k])}
 	m.leaving = slices.Delete(m.leaving, 0, k)
-	m.closing = m.newRound(&round{clients: ids})
-	m.submit(Total, letter{kind: closing, token: m.closing, clients: ids})
+	m.closing = m.newRound(r)
+	m.submit(Total, letter{kind: closing, token: m.closing, clients: ids(r.clients)})
 }
 
 // closes ends all that this member has of clients that are to be forgotten, and
@@ -51,13 +51,25 @@ func (m *Member) closeAgain() {
 	if r == nil || r.waits == nil || m.tick-r.since <= m.forget {
 		return
 	}
-	stale := slices.DeleteFunc(r.clients, func(id uint64) bool {
-		c := m.clients[id]
-		return c == nil || c.closer != m.self || c.token != m.closing
-	})
-	m.leaving = append(stale, m.leaving...)
+	m.leaving = append(m.gone(r), m.leaving...)
 	delete(m.rounds, m.closing)
 	m.closing = 0
+}
+
+// gone lists the clients of this member's closing that have not come back: neither since it was
+// delivered nor, of which its mark tells nothing, before.
+func (m *Member) gone(r *round) []farewell {
+	return slices.DeleteFunc(r.clients, func(f farewell) bool {
+		c := m.clients[f.client]
+		return c == nil || c.epoch != f.epoch || c.closer != m.self || c.token != m.closing
+	})
+}
+
+func ids(list []farewell) (ids []uint64) {
+	for _, f := range list {
+		ids = append(ids, f.client)
+	}
+	return ids
 }
 
 // Tick lets time pass: it is to be called as often at all members. A gateway tells the
@@ -81,7 +93,7 @@ func (m *Member) Tick() {
 	if len(m.view) > 0 && m.view[0] == m.self && m.closing == 0 && len(m.leaving) == 0 {
 		for _, id := range slices.Sorted(maps.Keys(m.clients)) {
 			if m.clients[id].seen+2+m.forget < m.tick { // a sign of life is at most two ticks old
-				m.leaving = append(m.leaving, id)
+				m.leaving = append(m.leaving, farewell{id, m.clients[id].epoch})
 			}
 		}
 	}

@@ -126,3 +126,35 @@ func TestClosingWaitsForItsOwnDelivery(t *testing.T) {
 		t.Errorf("sent %d times, want once", sent)
 	}
 }
+
+// TestBackBeforeItsClosing: a client that is silent for long comes back while the news that it
+// is to be forgotten is on its way, and not there yet. It has to connect again, and is known.
+func TestBackBeforeItsClosing(t *testing.T) {
+	members := threeWith(t, 7, 8)
+	var late [][]byte
+	for len(late) == 0 {
+		for id := range uint64(3) {
+			members[id+1].Tick()
+		}
+		for _, o := range members[1].Take() {
+			if l, _ := parseLetter(o.Payload); l.kind == closing {
+				late = append(late, o.Payload)
+			}
+		}
+	}
+	members[3].Hello(8, 2, true, nil)
+	spread(members, nothingLost)
+	for _, m := range members {
+		m.Deliver(1, late[0])
+	}
+	spread(members, nothingLost)
+	for id, m := range members {
+		if got := knownTo(m); !slices.Equal(got, []uint64{8}) {
+			t.Errorf("member %d knows clients %v, want 8 alone, which has come back", id, got)
+		}
+	}
+	again := members[2].Hello(8, 3, true, nil)
+	if spread(members, nothingLost); again.state != working {
+		t.Error("the client that has come back is not let in again")
+	}
+}

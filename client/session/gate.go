@@ -177,7 +177,7 @@ func (m *Member) End(s *Session, ok bool) {
 // is forgotten.
 func (m *Member) Lost(s *Session, bye bool) {
 	if bye && s.state == working {
-		m.leaving = append(m.leaving, s.client)
+		m.leaving = append(m.leaving, farewell{s.client, s.epoch})
 	}
 	m.end(s, 0)
 	m.closeNext()

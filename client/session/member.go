@@ -31,7 +31,7 @@ type Member struct {
 	dirty     []*Session // that have sent since the last marker
 	marks     []mark     // what the marker that is on its way covers
 	marking   uint64     // its token; 0: none is
-	leaving   []uint64   // clients to be forgotten
+	leaving   []farewell // clients to be forgotten
 	closing   uint64     // token of the closing that is on its way; 0: none is
 
 	out []Output

@@ -11,9 +11,12 @@ type round struct {
 	heard   map[uint64]bool
 	waits   map[uint64]bool // nil before the message is delivered here
 	session *Session        // that is being opened; nil: clients are being closed
-	clients []uint64        // these
+	clients []farewell      // these
 	since   uint64          // tick at which that was delivered here
 }
+
+// farewell is a client that is to be forgotten, and the connection after which.
+type farewell struct{ client, epoch uint64 }
 
 func (m *Member) newRound(r *round) (token uint64) {
 	token = m.token()
@@ -68,5 +71,5 @@ func (m *Member) check(token uint64) {
 		m.opened(r.session)
 		return
 	}
-	m.submit(Total, letter{kind: closed, token: token, clients: r.clients})
+	m.submit(Total, letter{kind: closed, token: token, clients: ids(m.gone(r))})
 }
