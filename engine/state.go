@@ -33,7 +33,7 @@ type Stateful interface {
 	// view. It returns quickly: what it returns is read later, on another goroutine,
 	// while deliveries go on, and must stream the state as it was at the call; it is
 	// closed then, whether it was read to its end or not. It must bring 256 KiB within
-	// ten seconds. An error is the joiner's reason to ask another member.
+	// ten seconds. An error, or nil, is the joiner's reason to ask another member.
 	Snapshot() (io.ReadCloser, error)
 
 	// Restore replaces the handler's state by what r streams, up to io.EOF. It is called
@@ -205,6 +205,9 @@ func (o *offer) close() {
 // fill takes the snapshot, in delivery order.
 func (t *offers) fill(o *offer, h Stateful) {
 	state, err := h.Snapshot()
+	if state == nil && err == nil {
+		err = errNilState // as a panic it would end the donor, and then the next one
+	}
 	t.mu.Lock()
 	o.state, o.err = state, err
 	wanted := t.open[o.key] == o
@@ -214,6 +217,8 @@ func (t *offers) fill(o *offer, h Stateful) {
 		o.close()
 	}
 }
+
+var errNilState = errors.New("the handler's Snapshot returned nil")
 
 // fail makes an offer of nothing.
 func (t *offers) fail(o *offer, why error) {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"testing"
 
 	"cohort/engine"
@@ -47,5 +48,19 @@ func TestJoinWithoutAHandler(t *testing.T) {
 	ctx, _, s, _ := alone(t)
 	if _, err := s.Join(ctx, "other", engine.HandlerFunc(nil)); !errors.Is(err, engine.ErrConfig) {
 		t.Errorf("%v, want ErrConfig", err)
+	}
+}
+
+// nilState is a handler that takes an empty state for none.
+type nilState struct{ engine.HandlerFunc }
+
+func (nilState) Snapshot() (io.ReadCloser, error) { return nil, nil }
+
+func (nilState) Restore(io.Reader) error { return nil }
+
+// TestNilSnapshot of the application's: the engine is to see it.
+func TestNilSnapshot(t *testing.T) {
+	if r, err := stream([]byte("head"), nilState{}); r != nil || err != nil {
+		t.Errorf("%v, %v; want neither", r, err)
 	}
 }

@@ -78,8 +78,8 @@ func stream(head []byte, state engine.Stateful) (io.ReadCloser, error) {
 		return first, nil
 	}
 	rest, err := state.Snapshot()
-	if err != nil {
-		return nil, err
+	if rest == nil || err != nil {
+		return nil, err // neither: the engine says what is wrong with that
 	}
 	return struct {
 		io.Reader
