@@ -224,6 +224,12 @@ func (n *Node) LeaveAll(ctx context.Context, list []*Group) (first error) {
 	if n.onLoop() {
 		return fmt.Errorf("engine: %w: Leave inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
+	inside := n.groups.onQueue()
+	if inside != nil {
+		inside.parting.Store(true)
+		defer inside.parting.Store(false)
+		_ = n.conn.Wake() // closed: nobody waits for room
+	}
 	note := func(err error) bool {
 		if first == nil {
 			first = err
@@ -236,9 +242,8 @@ func (n *Node) LeaveAll(ctx context.Context, list []*Group) (first error) {
 			going = append(going, g)
 		}
 	}
-	mayWait := !n.groups.onQueue()
 	for _, g := range going {
-		if note(n.await(ctx, g.gone)) && g.queue != nil && mayWait {
+		if note(n.await(ctx, g.gone)) && g.queue != nil && inside == nil {
 			note(n.await(ctx, g.queue.ended))
 		}
 	}

@@ -40,13 +40,20 @@ type queue struct {
 	ring    *ring.SPSC
 	starved atomic.Bool   // the loop waits for room
 	last    bool          // the loop's: closed once late is empty
-	late    []any         // the loop's: views and snapshots that wait for room
+	late    []late        // the loop's until the ring is closed: what waits for room
+	parting atomic.Bool   // the handler is in Leave, and makes no room: nothing may wait for that
 	caller  atomic.Uint64 // goroutine that calls the handler
 	ended   chan struct{} // closed when that has ended
 
 	mu    sync.Mutex
 	wide  []any // what does not fit the ring: large payloads ([]byte), views, and snapshots to take, in the order of their marks
 	bytes int   // of large payloads in it
+}
+
+// late is a view, a snapshot to be taken or a payload that has yet to be put into the ring.
+type late struct {
+	meta uint64
+	item any
 }
 
 // emptied is an item of a queue that is closed when all before it has been handled: the
@@ -75,24 +82,35 @@ func (q *queue) close() { q.ring.Close() }
 // offer puts m into the queue; false if there is no room: the loop is then woken
 // when there is.
 func (q *queue) offer(m *Message) bool {
-	return len(q.late) == 0 && q.offered(func() bool { return q.put(m) })
+	meta, payload := record(m)
+	if len(q.late) == 0 && q.offered(func() bool { return q.put(meta, payload) }) {
+		return true
+	}
+	if !q.parting.Load() {
+		return false
+	}
+	q.postpone(late{meta, slices.Clone(payload)})
+	return true
 }
 
 // enqueue puts a view, or a snapshot to be taken, into the queue: later, if there is
 // no room for it now.
 func (n *Node) enqueue(q *queue, item any) {
-	if len(q.late) == 0 && q.offered(func() bool { return q.putWide(0, item, 0) }) {
-		return
+	if k := (late{0, item}); len(q.late) > 0 || !q.offered(func() bool { return q.putWide(k) }) {
+		q.postpone(k)
 	}
-	if q.late = append(q.late, item); len(q.late) == 1 {
-		n.groups.late = append(n.groups.late, q)
+}
+
+func (q *queue) postpone(k late) {
+	if q.late = append(q.late, k); len(q.late) == 1 {
+		q.node.groups.late = append(q.node.groups.late, q)
 	}
 }
 
 // catchUpQueues puts into the queues what has been waiting for room.
 func (n *Node) catchUpQueues() {
 	n.groups.late = slices.DeleteFunc(n.groups.late, func(q *queue) bool {
-		for len(q.late) > 0 && q.offered(func() bool { return q.putWide(0, q.late[0], 0) }) {
+		for len(q.late) > 0 && q.offered(func() bool { return q.putWide(q.late[0]) }) {
 			q.late = q.late[1:]
 		}
 		if len(q.late) == 0 && q.last {
@@ -131,7 +149,7 @@ func (t *groupTable) running(q *queue, yes bool) {
 // call. A queued handler itself may not wait: not for itself, nor for another
 // that may be waiting for it. It returns at once.
 func (t *groupTable) awaitQueues() {
-	if t.onQueue() {
+	if t.onQueue() != nil {
 		return
 	}
 	t.mu.Lock()
@@ -142,43 +160,48 @@ func (t *groupTable) awaitQueues() {
 	}
 }
 
-// onQueue tells whether the caller is a queued handler.
-func (t *groupTable) onQueue() bool {
+// onQueue returns the queue whose handler the caller is; nil if it is none.
+func (t *groupTable) onQueue() *queue {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.queues) == 0 {
-		return false
+		return nil
 	}
 	caller := goroutineID()
 	for q := range t.queues {
 		if q.caller.Load() == caller {
-			return true
+			return q
 		}
 	}
-	return false
+	return nil
 }
 
-func (q *queue) put(m *Message) bool {
-	meta := pack(uint32(m.Sender), m.Level, 0)
-	payload := m.Payload
+// record returns m as it lies in a queue.
+func record(m *Message) (meta uint64, payload []byte) {
+	meta, payload = pack(uint32(m.Sender), m.Level, 0), m.Payload
 	if m.asked { // the question's number lies before the payload
 		meta |= askedFlag
 		payload = m.whole
 	}
+	return meta, payload
+}
+
+func (q *queue) put(meta uint64, payload []byte) bool {
 	if len(payload) <= q.ring.MaxRecord() {
 		return q.ring.TryPush(meta, payload)
 	}
-	return q.putWide(meta, append([]byte(nil), payload...), len(payload))
+	return q.putWide(late{meta, slices.Clone(payload)})
 }
 
-func (q *queue) putWide(meta uint64, item any, bytes int) bool {
+func (q *queue) putWide(k late) bool {
+	b, _ := k.item.([]byte)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.bytes > 0 && bytes > 0 && q.bytes+bytes > maxWide || !q.ring.TryPush(meta|wideFlag, nil) {
+	if q.bytes > 0 && len(b) > 0 && q.bytes+len(b) > maxWide || !q.ring.TryPush(k.meta|wideFlag, nil) {
 		return false
 	}
-	q.wide = append(q.wide, item)
-	q.bytes += bytes
+	q.wide = append(q.wide, k.item)
+	q.bytes += len(b)
 	return true
 }
 
@@ -221,21 +244,28 @@ func (q *queue) run() {
 
 func (q *queue) call(m *Message, meta uint64, payload []byte) {
 	if meta&wideFlag != 0 {
-		switch item := q.takeWide().(type) {
-		case GroupView:
-			m.view = &item
-			q.h.View(item)
-			return
-		case emptied:
-			close(item)
-			return
-		case *offer:
-			q.node.offers.fill(item, q.group.state)
-			return
-		case []byte:
-			payload = item
-		}
+		q.handle(m, meta, q.takeWide())
+	} else {
+		q.deliver(m, meta, payload)
 	}
+}
+
+// handle does with an item what is to be done.
+func (q *queue) handle(m *Message, meta uint64, item any) {
+	switch item := item.(type) {
+	case GroupView:
+		m.view = &item
+		q.h.View(item)
+	case emptied:
+		close(item)
+	case *offer:
+		q.node.offers.fill(item, q.group.state)
+	case []byte:
+		q.deliver(m, meta, item)
+	}
+}
+
+func (q *queue) deliver(m *Message, meta uint64, payload []byte) {
 	msg := unpack(meta, len(payload))
 	m.Sender, m.Level, m.Payload, m.asked, m.answerTo = int(msg.Group), msg.Level, payload, meta&askedFlag != 0, nil
 	if m.asked {
