@@ -228,6 +228,7 @@ func (q *queue) run() {
 		meta, payload, ok := q.ring.Peek()
 		if !ok {
 			if q.ring.Wait(context.Background()) != nil {
+				q.callLate(&m)
 				return
 			}
 			continue
@@ -239,6 +240,13 @@ func (q *queue) run() {
 		if q.starved.Load() && q.ring.Low() && q.starved.CompareAndSwap(true, false) {
 			_ = q.node.conn.Wake() // closed: nobody waits
 		}
+	}
+}
+
+// callLate calls the handler with what had no room when the node ended.
+func (q *queue) callLate(m *Message) {
+	for _, k := range q.late {
+		q.handle(m, k.meta, k.item)
 	}
 }
 

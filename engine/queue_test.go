@@ -66,3 +66,26 @@ func TestLeaveInsideAFullQueue(t *testing.T) {
 		t.Errorf("the last view is %+v, want that this node has left", *v)
 	}
 }
+
+// TestCloseWithAFullQueue: what a handler has yet to be told when its node ends is not lost for
+// want of room.
+func TestCloseWithAFullQueue(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	h := &stuck{act: func() {}}
+	g, _ := h.stop(t, n)
+	locked(n, func() {
+		for g.queue.ring.TryPush(pack(0, FIFO, 0), nil) { // there may be room for less than a message
+		}
+		n.show(g, GroupView{Group: "g", Num: 99, Members: g.view.Members})
+	})
+	closed := make(chan error, 1)
+	go func() { closed <- n.Close() }()
+	<-n.Done()
+	close(h.full)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if v := h.last.Load(); v.Num < 99 {
+		t.Errorf("the last view is %d, want 99", v.Num)
+	}
+}
