@@ -38,6 +38,7 @@ type restoring struct {
 	last    *GroupView // to be shown then, when Restore has returned
 	void    bool       // nor is it, but another's
 	donor   uint64
+	retried bool           // a donor has been asked a second time: see tooLate
 	waits   bool           // what runs is no fetching: see awaitRing
 	tried   []uint64       // IDs of donors that failed
 	why     error          // the last one's failure
@@ -390,11 +391,24 @@ func (n *Node) restored(g *Group, r *restoring, f fetched) {
 		g.awaitRing()
 	case r.waits && r.spool.Bytes() <= maxSpool && n.unasked(g):
 		n.askAgain(g)
+	case n.tooLate(g, f):
+		r.retried = true
+		n.cfg.Logger.Info("a state is asked for again", "group", g.name, "error", f.err)
+		n.askAgain(g)
 	case f.own || r.spool.Bytes() > maxSpool: // no other donor can be asked for when nothing more is taken
 		n.cannotRestore(g, f.err)
 	default:
 		n.restart(g, f.err)
 	}
+}
+
+// tooLate tells whether the donor may have withdrawn its offer while the handler's queue was
+// being emptied, which takes as long as the handler likes. It is asked once more: there may be
+// no other.
+func (n *Node) tooLate(g *Group, f fetched) bool {
+	r := g.restore
+	return g.queue != nil && !r.retried && !f.own && !errors.Is(f.err, transfer.ErrDonor) &&
+		r.spool.Bytes() <= maxSpool && n.view().Rank(r.donor) >= 0
 }
 
 // restart has another member give the group's state.
