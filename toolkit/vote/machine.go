@@ -28,6 +28,8 @@ type machine struct {
 	closed []string // keys of decided ones, in the order of their decisions
 	next   uint64   // number of the next poll
 
+	waits map[string][]*wait // by key: the program's
+
 	runs map[uint64]*run // by poll: votes that this member has to cast
 	todo []*poll         // of these, what the program has not been asked yet
 }
@@ -48,8 +50,40 @@ type elector struct {
 
 type run struct{ stop context.CancelFunc }
 
+// wait is a call that waits for an outcome. It is given that where the decision is made: by the
+// time that it looks, more may have been decided since than is remembered.
+type wait struct {
+	key     string
+	decided bool
+	outcome Outcome
+}
+
+func (m *machine) await(w *wait) { m.waits[w.key] = append(m.waits[w.key], w) }
+
+func (m *machine) withdraw(w *wait) {
+	m.waits[w.key] = slices.DeleteFunc(m.waits[w.key], func(o *wait) bool { return o == w })
+	if len(m.waits[w.key]) == 0 {
+		delete(m.waits, w.key)
+	}
+}
+
+// over tells whether there is an outcome: it may be an older one, or one of the state that this
+// member was given.
+func (w *wait) over(m *machine) (bool, error) {
+	if p := m.polls[w.key]; p != nil {
+		w.learn(p)
+	}
+	return w.decided, nil
+}
+
+func (w *wait) learn(p *poll) {
+	if p.Decided && !w.decided {
+		w.decided, w.outcome = true, p.Outcome
+	}
+}
+
 func newMachine(rule Rule) *machine {
-	m := &machine{levels: weakest, rule: rule}
+	m := &machine{levels: weakest, rule: rule, waits: map[string][]*wait{}}
 	m.reset()
 	return m
 }
@@ -189,6 +223,9 @@ func (m *machine) decide(p *poll) {
 		return
 	}
 	p.Decided, o.Accepted, p.Electors = true, decided && accepted, nil
+	for _, w := range m.waits[p.Key] {
+		w.learn(p)
+	}
 	m.drop(p.Num)
 	m.open = slices.DeleteFunc(m.open, func(q *poll) bool { return q == p })
 	if m.closed = append(m.closed, p.Key); len(m.closed) > Kept {

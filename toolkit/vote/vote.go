@@ -91,31 +91,29 @@ func (b *Box) Propose(ctx context.Context, key string, proposal []byte) (Outcome
 	if len(key) > math.MaxUint16 {
 		return Outcome{}, fmt.Errorf("vote: %w: a key of %d bytes, want at most %d", engine.ErrTooLarge, len(key), math.MaxUint16)
 	}
-	var o Outcome
+	w := &wait{key: key}
+	defer b.host.Look(func(m *machine) { m.withdraw(w) })
 	err := b.host.DoAwait(ctx, func(m *machine, out toolkit.Out) error {
+		m.await(w)
 		m.propose(key, proposal, out)
 		return nil
-	}, o.of(key))
-	return o, err
+	}, w.over)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return w.outcome, nil
 }
 
 // Await returns the outcome of the proposal with this key, once it has been made and
 // decided. Errors wrap ctx's, engine.ErrExpelled, ErrNotMember or ErrClosed.
-func (b *Box) Await(ctx context.Context, key string) (o Outcome, err error) {
-	err = b.host.Await(ctx, o.of(key))
-	return o, err
-}
-
-// of becomes the outcome of the proposal with this key once there is one.
-func (o *Outcome) of(key string) func(m *machine) (bool, error) {
-	return func(m *machine) (bool, error) {
-		p := m.polls[key]
-		if p == nil || !p.Decided {
-			return false, nil
-		}
-		*o = p.Outcome
-		return true, nil
+func (b *Box) Await(ctx context.Context, key string) (Outcome, error) {
+	w := &wait{key: key}
+	b.host.Look(func(m *machine) { m.await(w) })
+	defer b.host.Look(func(m *machine) { m.withdraw(w) })
+	if err := b.host.Await(ctx, w.over); err != nil {
+		return Outcome{}, err
 	}
+	return w.outcome, nil
 }
 
 // Leave leaves the group: this member's votes that are not cast count as null. See
