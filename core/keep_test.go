@@ -7,27 +7,9 @@ import (
 	"cohort/wire"
 )
 
-// carry has every machine send to all others what is not lost, packets sharing slabs.
-func (l *lab) carry(in []*inlet) {
-	l.now += 50_000
-	for i, m := range l.ms {
-		m.Flush(l.now)
-		for _, o := range m.Output() {
-			for b := o.Buf; len(b) > 0; {
-				k := min(o.Segment, len(b))
-				for j := range l.ms {
-					if j != i && (o.To == Multicast || o.To == j) && !l.drop(i, j, b[:k]) {
-						in[j].receive(l.now, b[:k])
-					}
-				}
-				b = b[k:]
-			}
-		}
-		m.Recycle()
-	}
-	for i, m := range l.ms {
-		m.Deliver(l.sink[i], 1<<30)
-	}
+// share carries packets as turn does, but many in a slab.
+func (l *lab) share(in []*inlet) {
+	l.carry(func(to int, pkt []byte) { in[to].receive(l.now, pkt) })
 }
 
 // flood has member 0 send packets until it may not for long, or there have been most.
@@ -41,7 +23,7 @@ func (l *lab) flood(in []*inlet, most uint64) {
 			l.ms[0].Flush(l.now)
 			idle = 0
 		}
-		l.carry(in)
+		l.share(in)
 	}
 }
 
@@ -65,7 +47,7 @@ func TestRowsThatOneDoesNotHear(t *testing.T) {
 	cut := l.ms[0].Row()
 	l.ms[1].Fetch(l.now, cut, []int{0, 0, 0})
 	for range 10_000 {
-		if l.carry(in); l.ms[1].Fetched() {
+		if l.share(in); l.ms[1].Fetched() {
 			return
 		}
 	}

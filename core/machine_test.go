@@ -75,8 +75,18 @@ func (l *lab) send(i int, lv order.Level, payload []byte) {
 	}
 }
 
-// turn flushes everybody and carries all packets over.
+// turn flushes everybody and carries all packets over, each in a slab of its own.
 func (l *lab) turn() {
+	l.carry(func(j int, pkt []byte) {
+		ref := l.ps[j].Get()
+		copy(l.ps[j].Bytes(ref), pkt)
+		l.ms[j].Receive(l.now, ref, 0, len(pkt))
+		l.ps[j].Release(ref)
+	})
+}
+
+// carry flushes everybody and gives what is sent, and not lost, to whom it is for.
+func (l *lab) carry(give func(to int, pkt []byte)) {
 	l.now += 50_000
 	for i, m := range l.ms {
 		m.Flush(l.now)
@@ -85,10 +95,7 @@ func (l *lab) turn() {
 				k := min(o.Segment, len(b))
 				for j := range l.ms {
 					if j != i && (o.To == Multicast || o.To == j) && !l.drop(i, j, b[:k]) {
-						ref := l.ps[j].Get()
-						copy(l.ps[j].Bytes(ref), b[:k])
-						l.ms[j].Receive(l.now, ref, 0, k)
-						l.ps[j].Release(ref)
+						give(j, b[:k])
 					}
 				}
 				b = b[k:]

@@ -1,38 +1,19 @@
 package report
 
 import (
-	"errors"
-	"os"
-	"os/signal"
-	"syscall"
 	"testing"
+
+	"cohort/internal/fulldisk"
 )
 
-// TestFullDiskLeavesNoCutFile has the system refuse to make files longer than some bytes.
 func TestFullDiskLeavesNoCutFile(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
-	var had syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &had); err != nil {
-		t.Fatal(err)
-	}
 	r, err := Make(written(t, samples(t)...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: had.Max}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = r.Write(dir)
-	if back := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &had); back != nil {
-		t.Fatal(back)
-	}
-	if !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("error %v, want %v", err, syscall.EFBIG)
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 0 {
-		t.Errorf("left %v, error %v; want nothing", left, err)
-	}
+	fulldisk.LeavesNothing(t, dir, func() error {
+		_, err := r.Write(dir)
+		return err
+	})
 }
