@@ -18,7 +18,8 @@ import (
 //
 // A queued handler may call everything. Send waits for room there as anywhere, and
 // room may depend on this very queue: a handler that sends as much as it gets
-// should use TrySend, or a context that ends.
+// should use TrySend, or a context that ends. So should one that calls Ask or Join while
+// its queue fills: what they wait for comes after what has no room there.
 func Queued(h Handler, size int) Handler { return queued{h, max(size, minQueue)} }
 
 const minQueue = 64 << 10
