@@ -222,7 +222,9 @@ func TestExpelledWhileRestoring(t *testing.T) {
 	}
 	var told []bool
 	for _, v := range h.views {
-		told = append(told, v.Expelled)
+		if !v.Blocked { // who wakes up may hear of closed connections before it hears that it was expelled
+			told = append(told, v.Expelled)
+		}
 	}
 	if want := []bool{false, true, true, false}; h.meanwhile.Load() > 0 || !slices.Equal(told, want) {
 		t.Errorf("%d calls of View in Restore; views that tell of an expulsion: %v, want %v", h.meanwhile.Load(), told, want)
