@@ -55,8 +55,8 @@ func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
 }
 
 // block runs rows that are alike but for their levels, all at full speed and then all at
-// the load. A system takes some 0.1 to 0.3 s of full load to place its threads well, and
-// what it has learnt is gone as soon as there is less to do: floods go without a break.
+// the load. Rates rise for the first 0.1 to 0.3 s of full load, and again after
+// each rest, as threads are placed: floods go without a break.
 func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
 	if err := r.settle(ctx, rows[turns(len(rows), k)[0]]); err != nil {
 		return err
