@@ -180,10 +180,10 @@ func (m *member) post(n uint64) {
 		unsettled++
 	}
 	for t := range threads {
-		if m.sending[t].Load() {
+		unsettled += uint64(m.sent[t].Load() - r.own[t].Load())
+		if m.sending[t].Load() { // seen after: what made it send again may have settled meanwhile
 			unsettled++
 		}
-		unsettled += uint64(m.sent[t].Load() - r.own[t].Load())
 	}
 	r.mu.Lock()
 	digest := r.state.digest()
