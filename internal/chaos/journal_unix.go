@@ -48,10 +48,11 @@ const (
 	Slabs             // bytes of packet memory in use
 	Delivered         // messages
 	Copied            // trains for all that went to one member
+	Concluded         // it has noted where it stands at the end
 	boardWords
 )
 
-var boardNames = [boardWords]string{"order", "ring", "size", "rank", "group", "standing", "restoring", "digest", "unsettled", "heap", "goroutines", "slabs", "delivered", "copied"}
+var boardNames = [boardWords]string{"order", "ring", "size", "rank", "group", "standing", "restoring", "digest", "unsettled", "heap", "goroutines", "slabs", "delivered", "copied", "concluded"}
 
 // CreateJournal makes a journal for a process that is about to be started.
 func CreateJournal(path string) (*Journal, error) {

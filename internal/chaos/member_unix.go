@@ -19,9 +19,10 @@ import (
 
 // Orders to a member, on its notice board.
 const (
-	Work  uint64 = iota // send as fast as there is room
-	Calm                // stay in the group, and send no more than it takes to settle
-	Leave               // end, in good order
+	Work     uint64 = iota // send as fast as there is room
+	Calm                   // stay in the group, and send no more than it takes to settle
+	Conclude               // note where you stand at the end, and stay
+	Leave                  // end, in good order
 )
 
 // Stand is where a member stands.
@@ -161,8 +162,9 @@ func (m *member) watch(ctx context.Context) {
 	for n := uint64(0); ctx.Err() == nil; n++ {
 		m.post(n)
 		order := m.journal.See(Order)
-		if order == Leave {
+		if order == Conclude && m.journal.See(Concluded) == 0 {
 			m.journal.Write(Record{Kind: End})
+			m.journal.Post(Concluded, 1)
 		}
 		if order == Leave || m.cfg.Churn > 0 && time.Now().After(until) && order == Work {
 			return

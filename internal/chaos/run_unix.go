@@ -460,15 +460,12 @@ func (d *director) finish() {
 	if !d.together(comeBack) {
 		return
 	}
-	for end := time.Now().Add(comeBack); !d.settled(); time.Sleep(tick) {
-		d.look()
-		if len(d.trouble) > 0 {
-			return
-		}
-		if time.Now().After(end) {
-			d.breach("Liveness", "nobody sends any more, and this is where they are:\n%s", d.board())
-			return
-		}
+	if !d.until("nobody sends any more", d.settled) {
+		return
+	}
+	d.order(Conclude) // before anybody leaves: the others are handed a view then
+	if !d.until("all were told to note where they stand", d.concluded) {
+		return
 	}
 	d.order(Leave)
 	for _, h := range d.hosts {
@@ -484,6 +481,26 @@ func (d *director) finish() {
 		}
 		h.proc = nil
 	}
+}
+
+// until waits until something holds, and tells whether it came to that.
+func (d *director) until(since string, holds func() bool) bool {
+	for end := time.Now().Add(comeBack); !holds(); time.Sleep(tick) {
+		d.look()
+		if len(d.trouble) > 0 {
+			return false
+		}
+		if time.Now().After(end) {
+			d.breach("Liveness", "%s, and this is where they are:\n%s", since, d.board())
+			return false
+		}
+	}
+	return true
+}
+
+// concluded tells whether all have noted where they stand.
+func (d *director) concluded() bool {
+	return !slices.ContainsFunc(d.hosts, func(h *host) bool { return h.journal.See(Concluded) == 0 })
 }
 
 func (d *director) order(what uint64) {
