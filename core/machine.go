@@ -226,6 +226,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 		scratch: make([]byte, 0, wire.NAKSize), heard: make([]int64, n),
 	}
 	m.pack.dep, m.pack.depSent = make([]uint64, n), make([]uint64, n)
+	m.pack.lone = 2*cfg.Segment > maxTrainBytes
 	for s := range m.streams {
 		m.streams[s] = newStream(n)
 		m.heard[s] = now

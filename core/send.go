@@ -16,16 +16,23 @@ const (
 	maxTrainBytes   = 65472
 )
 
+// leastLone is what a packet that is a train by itself has room for at the least, bytes,
+// however little room the window has: a message of 8 KiB.
+const leastLone = 8384
+
 // packer puts messages into packets and packets into trains. Packets are built
 // where they are kept: back to back in a slab, all of one segment size but the
-// last of a turn, so that a train is a slice of it.
+// last of a turn, so that a train is a slice of it. Where two segments do not fit
+// a train, each packet is one, and no longer than what is in it.
 type packer struct {
+	lone    bool // packets are trains
 	ref     slab.Ref
 	start   int // where the train begins in the slab
 	off     int // where its packet under construction begins
 	packets int // closed ones of the train
 
 	open    bool
+	size    int // what the packet may have, bytes
 	pos     int // end of its frames, from off
 	limit   int // up to where frames may reach
 	level   order.Level
@@ -72,7 +79,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 			if f.Last = false; f.First {
 				head = wire.FrameStartSize
 			}
-			if room < head+max(minFragment, m.cfg.Segment/16) {
+			if room < head+max(minFragment, m.cfg.Segment/16) || f.First && m.wholeInNext(rest) {
 				m.closePacket(false)
 				continue
 			}
@@ -91,6 +98,13 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 		m.closePacket(false)
 	}
 	return 0, false
+}
+
+// wholeInNext tells whether to leave the rest of the packet under construction empty, so that
+// a message of size bytes need not be cut in two. Only a lone packet is sent without its rest.
+func (m *Machine) wholeInNext(size int) bool {
+	p := &m.pack
+	return p.lone && p.pos > wire.HeaderSize && wire.HeaderSize+wire.FrameSize+size <= m.cfg.Segment-(p.size-p.limit)
 }
 
 // minFragment bounds how small a fragment is worth a frame of its own, bytes.
@@ -184,14 +198,16 @@ func (m *Machine) Detach(refs []slab.Ref) []slab.Ref {
 // openPacket begins a packet, if the window allows or force is set: records must
 // go out even so, for others wait for them.
 func (m *Machine) openPacket(force bool) bool {
-	p, seg, own := &m.pack, m.cfg.Segment, &m.streams[m.self]
+	p, own := &m.pack, &m.streams[m.self]
 	if own.rcv+1 >= own.low+streamCap {
 		return false
 	}
-	if !force && (m.paused != 0 || !m.window.Open(flowctl.Charge(seg, true), m.active)) {
+	seg := m.capacity(force)
+	if seg == 0 {
 		return false
 	}
 	m.reserve(seg)
+	p.size = seg
 	copy(p.dep, m.delivered)
 	for s := range m.streams { // a packet delivered in part is in the past of what is sent now
 		if st := &m.streams[s]; st.pos > 0 {
@@ -211,6 +227,26 @@ func (m *Machine) openPacket(force bool) bool {
 		p.limit -= wire.RowSize(m.n)
 	}
 	return true
+}
+
+// capacity returns what the next packet may have, bytes; 0 if none may be sent. A lone one
+// takes what the window has left, or what the slab has, if that is half a packet: a slab for
+// each small message would be much memory.
+func (m *Machine) capacity(force bool) int {
+	p, least, most := &m.pack, m.cfg.Segment, m.cfg.Segment
+	if p.lone {
+		least = min(least, leastLone)
+		if left := slab.Size - p.off; p.ref != 0 && left >= most/2 {
+			most = min(most, left)
+		}
+	}
+	switch {
+	case force:
+		return most
+	case m.paused != 0:
+		return 0
+	}
+	return m.window.Room(least, most, m.active)
 }
 
 // reserve makes room for size more bytes in the train under construction, ending
@@ -235,7 +271,7 @@ func (m *Machine) reserve(size int) {
 func (m *Machine) closePacket(final bool) {
 	p, own := &m.pack, &m.streams[m.self]
 	seq := own.rcv + 1
-	mem := m.pool.Bytes(p.ref)[p.off : p.off+m.cfg.Segment]
+	mem := m.pool.Bytes(p.ref)[p.off : p.off+p.size]
 	sec, flags := mem[:p.pos], uint8(0)
 	if p.level.Order() >= order.Causal && wire.DeltasSize(p.depSent, p.dep) > 1 {
 		sec = wire.AppendDeltas(sec, p.depSent, p.dep)
@@ -253,8 +289,8 @@ func (m *Machine) closePacket(final bool) {
 		flags |= wire.HasRow
 		m.stats.RowsRiding++
 	}
-	size := m.cfg.Segment
-	if final {
+	size := p.size
+	if final || p.lone {
 		size = len(sec) + wire.SumSize
 	} else {
 		clear(mem[len(sec) : size-wire.SumSize])
@@ -265,7 +301,7 @@ func (m *Machine) closePacket(final bool) {
 	p.open = false
 	p.packets++
 	p.off += size
-	if final {
+	if final || p.lone {
 		m.endTrain()
 	}
 }
@@ -322,7 +358,7 @@ func (m *Machine) appendRecord(sec []byte, flags uint8) ([]byte, uint8) {
 	if m.pack.rides {
 		row = wire.RowSize(m.n)
 	}
-	if len(sec)+wire.RecordSize(last, m.cut)+row+wire.SumSize > m.cfg.Segment {
+	if len(sec)+wire.RecordSize(last, m.cut)+row+wire.SumSize > m.pack.size {
 		return sec, flags
 	}
 	next := order.NextHolder(m.self, last, m.totals)
@@ -358,8 +394,9 @@ func (m *Machine) emitOut(to, size, segment int) {
 func (m *Machine) control(to int, kind wire.Kind, flags uint8, body []byte) {
 	p := &m.pack
 	m.endTrain()
-	m.reserve(m.cfg.Segment)
-	mem := m.pool.Bytes(p.ref)[p.off : p.off+m.cfg.Segment]
+	most := wire.HeaderSize + len(body) + wire.RowSize(m.n) + wire.SumSize
+	m.reserve(most)
+	mem := m.pool.Bytes(p.ref)[p.off : p.off+most]
 	sec := append(mem[:wire.HeaderSize], body...)
 	if flags&wire.HasRow != 0 {
 		sec = m.appendRow(sec)

@@ -18,6 +18,13 @@ func Charge(n int, leadsTrain bool) int {
 
 const perTrain = 768
 
+// fits returns the bytes of the largest packet, by itself, whose charge is at most so much;
+// 0 or less if there is none.
+func fits(charge int) int {
+	charge -= perTrain
+	return charge/9*8 + min(charge%9, 7)
+}
+
 // Window bounds one sender's packets in flight: sent, and not known to have
 // arrived at every member. The windows of all senders together fit the smallest
 // receive buffer in the view, so that at full load the kernel drops nothing.
@@ -48,14 +55,22 @@ func NewWindow(budget, n int) *Window {
 // this one included, send.
 func (w *Window) Limit(active int) int { return w.share + w.common/max(active, 1) }
 
-// Open tells whether a packet with this charge may be sent. A window too small
-// for even one packet still lets one at a time through.
-func (w *Window) Open(charge, active int) bool {
+// Room returns how large a packet may be sent, bytes, from least to most; 0 if none may be.
+// A window too small for even one of the least still lets one at a time through.
+func (w *Window) Room(least, most, active int) int {
 	limit := w.share
-	if !w.starting {
+	if w.packets > 0 && !w.starting {
 		limit = w.Limit(active)
 	}
-	return w.packets == 0 || w.packets < MaxPackets && w.inflight+charge <= limit
+	switch room := fits(limit - w.inflight); {
+	case w.packets >= MaxPackets:
+		return 0
+	case room >= least:
+		return min(room, most)
+	case w.packets == 0:
+		return least
+	}
+	return 0
 }
 
 // Sent notes a packet on its way.

@@ -14,7 +14,8 @@ func TestWindowsFitTheBudget(t *testing.T) {
 		n := rapid.IntRange(1, 64).Draw(t, "n")
 		budget := rapid.IntRange(0, 1<<32-1).Draw(t, "budget")
 		active := rapid.IntRange(1, n).Draw(t, "active")
-		charge := rapid.IntRange(1, 80_000).Draw(t, "charge")
+		size := rapid.IntRange(1, 65_507).Draw(t, "size")
+		charge := Charge(size, true)
 		w := NewWindow(budget, n)
 		if sum := active * w.Limit(active); sum > budget/5*4 {
 			t.Fatalf("%d of %d members may have %d bytes in flight, the budget is %d", active, n, sum, budget)
@@ -27,7 +28,7 @@ func TestWindowsFitTheBudget(t *testing.T) {
 			limit = w.Limit(active)
 		}
 		packets := 1
-		for ; w.Open(charge, active); packets++ {
+		for ; w.Room(size, size, active) != 0; packets++ {
 			w.Sent(charge)
 		}
 		if w.InFlight() != packets*charge {
@@ -39,27 +40,56 @@ func TestWindowsFitTheBudget(t *testing.T) {
 	})
 }
 
+// TestRoomIsWhatFits: a packet between two sizes is as large as the window allows, and not a
+// byte larger.
+func TestRoomIsWhatFits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := NewWindow(rapid.IntRange(0, 1<<20).Draw(t, "budget"), rapid.IntRange(1, 8).Draw(t, "n"))
+		least := rapid.IntRange(1, 65_507).Draw(t, "least")
+		most := rapid.IntRange(least, 65_507).Draw(t, "most")
+		for range rapid.IntRange(0, 5).Draw(t, "packets") { // none has arrived: the share is all there is
+			w.Sent(rapid.IntRange(1, 80_000).Draw(t, "charge"))
+		}
+		left := w.share - w.inflight
+		switch got := w.Room(least, most, 1); {
+		case got == 0:
+			if w.packets == 0 || Charge(least, true) <= left {
+				t.Fatalf("no room for %d bytes beside %d packets, of the window %d are left", least, w.packets, left)
+			}
+		case got < least || got > most:
+			t.Fatalf("room for %d bytes, want %d to %d", got, least, most)
+		case Charge(got, true) > left && (w.packets > 0 || got > least):
+			t.Fatalf("room for %d bytes, which are charged %d, of the window %d are left", got, Charge(got, true), left)
+		case got < most && Charge(got+1, true) <= left:
+			t.Fatalf("room for %d bytes, and one more fits %d", got, left)
+		}
+	})
+}
+
 func TestTooSmallAWindowLetsOnePacketThrough(t *testing.T) {
 	for _, budget := range []int{0, 1, 100} {
 		w := NewWindow(budget, 3)
-		if !w.Open(2000, 3) {
+		if w.Room(2000, 4000, 3) != 2000 {
 			t.Fatalf("budget %d: nothing can ever be sent", budget)
 		}
-		w.Sent(2000)
-		if w.Open(1, 3) {
+		w.Sent(Charge(2000, true))
+		if w.Room(1, 4000, 3) != 0 {
 			t.Errorf("budget %d: a second packet may follow the first", budget)
 		}
-		w.Acked(2000)
-		if w.InFlight() != 0 || !w.Open(2000, 3) {
+		w.Acked(Charge(2000, true))
+		if w.InFlight() != 0 || w.Room(2000, 2000, 3) == 0 {
 			t.Errorf("budget %d: closed with %d bytes in flight", budget, w.InFlight())
 		}
 	}
 }
 
-// fill sends packets of 10,000 bytes until the window closes, and returns how
+// tenThousand is the size of a packet that is charged 10,000 bytes.
+var tenThousand = fits(10_000)
+
+// fill sends packets that are charged 10,000 bytes until the window closes, and returns how
 // many are in flight.
 func fill(w *Window, active int) int {
-	for w.Open(10_000, active) {
+	for w.Room(tenThousand, tenThousand, active) != 0 {
 		w.Sent(10_000)
 	}
 	return w.InFlight() / 10_000
@@ -77,7 +107,7 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 	if got := fill(w, 1); got != 50 { // and the 400,000 that are shared
 		t.Errorf("alone: %d packets, want 50", got)
 	}
-	if w.Open(10_000, 4) {
+	if w.Room(tenThousand, tenThousand, 4) != 0 {
 		t.Error("four are active and the window is still open")
 	}
 	for w.InFlight() > 190_000 {

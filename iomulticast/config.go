@@ -70,16 +70,12 @@ const (
 	// udpOverhead is the bytes of IPv4 and UDP header in each packet.
 	udpOverhead = 20 + 8
 
-	// loSegment is the packet size where the MTU would allow 64 KiB, as on lo.
+	// loSegment is the largest packet where the MTU would allow 64 KiB, as on lo.
 	// BenchmarkSegmentsOnLo finds no difference in MB/s between packets of 1472
 	// and of 65,472 bytes that is larger than its noise (2.0 to 2.4 GB/s to each
-	// of two receivers), so what decides is the engine's own work: few packets,
-	// and a message of 8 KiB whole in one: with 9344 bytes most of those were cut
-	// in two and put together again, which cost 8 % of the CPU time.
-	//
-	// Seven make a train of 58,688 bytes. Trains of 65,504 bytes took 1.3 to 3
-	// times the CPU of those up to 65,472; why is not known.
-	loSegment = 131 * 64
+	// of two receivers), so what decides is the engine's own work: few packets.
+	// Packets of 65,504 bytes took 1.3 to 3 times the CPU; why is not known.
+	loSegment = 65472
 )
 
 // withDefaults returns the configuration with zero values filled in, or an

@@ -33,7 +33,7 @@ func Generate(seed uint64) Scenario {
 		Batch: pick(g, []int{1, 8, 64, 1024}), Deliver: pick(g, []int{1, 16, 256, 1 << 20}),
 		Delay: 10*micro + g.Int64N(40*micro), Calm: milli + g.Int64N(40*milli),
 	}
-	s.RecvBuffer = 5*s.Members*2*s.Segment + pick(g, []int{0, 64 << 10, 512 << 10, 4 << 20})
+	s.RecvBuffer = 5*s.Members*2*min(s.Segment, 8384) + pick(g, []int{0, 64 << 10, 512 << 10, 4 << 20})
 	s.HoldLimit = max(4*s.Segment, pick(g, []int{64 << 10, 256 << 10, 4 << 20, 32 << 20}))
 	s.OwnSlab = g.chance(4)
 	if g.chance(4) {

@@ -177,36 +177,36 @@ func (s *sender) give(t batch.Train) {
 // whether it is full.
 func (s *sender) pack(mem []byte, now int64) (n int, full bool) {
 	for range s.train {
-		k := s.packet(mem[n:n+s.segment], now)
-		if n += k; k < s.segment {
-			return n, false
+		var k int
+		k, full = s.packet(mem[n:n+s.segment], now)
+		if n += k; !full {
+			break
 		}
 	}
-	return n, true
+	return n, full
 }
 
-// packet fills a packet and returns its length: less than the segment only if no
-// more messages are due, and 0 if none was.
-func (s *sender) packet(b []byte, now int64) int {
+// packet fills a packet and returns its length, and whether it is full: if it is not, no more
+// messages are due. The length is 0 if none was, and the segment's in a full packet of several
+// that make a train.
+func (s *sender) packet(b []byte, now int64) (n int, full bool) {
 	pos, limit := wire.HeaderSize, len(b)-wire.SumSize
-	full := false
 	for !full {
 		if s.rest == nil && !s.take(now) {
 			break
 		}
-		var n int
 		n, full = s.frame(b[pos:limit])
 		pos += n
 	}
 	if pos == wire.HeaderSize {
-		return 0
+		return 0, false
 	}
 	s.next++
 	s.header(b, wire.Data, s.next, pos-wire.HeaderSize)
-	if full {
-		return len(b)
+	if full && s.train > 1 {
+		return len(b), true
 	}
-	return pos + wire.SumSize
+	return pos + wire.SumSize, full
 }
 
 // take makes the next message, if it is due. A member has its own at once.
@@ -230,6 +230,10 @@ func (s *sender) frame(b []byte) (n int, full bool) {
 	f := wire.Frame{First: !s.begun, Last: true, Size: s.row.Size}
 	size := len(s.rest)
 	if wire.FrameSize+size > len(b) {
+		whole := s.segment - wire.HeaderSize - wire.SumSize
+		if s.train == 1 && f.First && len(b) < whole && wire.FrameSize+size <= whole {
+			return 0, true // in the next one it need not be cut
+		}
 		head := wire.FrameSize
 		if f.Last = false; f.First {
 			head = wire.FrameStartSize

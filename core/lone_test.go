@@ -1,0 +1,117 @@
+package core
+
+import (
+	"testing"
+
+	"cohort/order"
+	"cohort/wire"
+)
+
+// lonely returns a machine whose packets are trains by themselves, in a view of n members
+// whose smallest receive buffer has so many bytes.
+func lonely(t *testing.T, n, buffer int) *lab {
+	l := newLab(t, n, maxTrainBytes)
+	v := testView(n, maxTrainBytes)
+	for i := range v.Members {
+		v.Members[i].RecvBuffer = uint32(buffer)
+	}
+	for i := range l.ms {
+		var err error
+		if l.ms[i], err = New(0, Config{}, v, i, l.ps[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+// fill has a machine take messages of so many bytes until it takes no more, and returns how
+// many those are.
+func fill(now int64, m *Machine, most, size int) (taken int) {
+	payload := make([]byte, size)
+	for taken < most {
+		if _, done := m.Submit(now, Message{Level: order.FIFO, Size: size}, payload); !done {
+			break
+		}
+		taken++
+	}
+	return taken
+}
+
+// submit is fill, and returns the trains too. They are lost.
+func submit(m *Machine, most, size int) (trains []int, taken int) {
+	taken = fill(0, m, most, size)
+	m.Flush(0)
+	for _, o := range m.Output() {
+		trains = append(trains, len(o.Buf))
+	}
+	m.Recycle()
+	return trains, taken
+}
+
+// TestLonePackets: what makes no two packets of a train is one, as long as what is in it, and
+// messages that fit one are not cut.
+func TestLonePackets(t *testing.T) {
+	for _, c := range []struct{ size, count, packets, least int }{
+		{8192, 21, 3, 7 * 8192},
+		{1024, 124, 2, 61 * 1024},
+		{40_000, 3, 3, 40_000},
+		{100, 1, 1, 100},
+		{100_000, 1, 2, 30_000},
+	} {
+		l := lonely(t, 3, 8<<20)
+		trains, taken := submit(l.ms[0], c.count, c.size)
+		if taken != c.count || len(trains) != c.packets {
+			t.Errorf("%d messages of %d bytes are %d trains %v, want %d in %d", taken, c.size, len(trains), trains, c.count, c.packets)
+		}
+		sum := 0
+		for i, k := range trains {
+			sum += k
+			if k < c.least || k > maxTrainBytes {
+				t.Errorf("train %d of messages of %d bytes has %d, want %d to %d", i, c.size, k, c.least, maxTrainBytes)
+			}
+		}
+		if most := c.count*(c.size+wire.FrameSize) + len(trains)*200; sum > most {
+			t.Errorf("%d bytes for %d messages of %d, want %d at the most", sum, c.count, c.size, most)
+		}
+	}
+}
+
+// TestLonePacketsInSmallWindows: a window that is less than the largest packet is used all the
+// same, by smaller ones.
+func TestLonePacketsInSmallWindows(t *testing.T) {
+	const buffer = 425_984 // what Linux gives unless told otherwise
+	for _, n := range []int{2, 3, 16, 64} {
+		l := lonely(t, n, buffer)
+		trains, taken := submit(l.ms[0], 1<<20, 1000)
+		if inFlight, limit := l.ms[0].Window(); inFlight > limit && len(trains) > 1 {
+			t.Errorf("%d members: %d bytes in flight in %v, the window has %d", n, inFlight, trains, limit)
+		}
+		if taken < 8 {
+			t.Errorf("%d members: the first turn takes %d messages, want 8 at least", n, taken)
+		}
+		const turns = 40
+		l, taken = lonely(t, n, buffer), 0
+		for range turns {
+			taken += fill(l.now, l.ms[0], 1<<20, 1000)
+			l.turn()
+		}
+		if least := turns / 4 * 100; taken < least && n <= 3 {
+			t.Errorf("%d members: %d turns take %d messages, want %d at least", n, turns, taken, least)
+		}
+	}
+}
+
+// TestLonePacketsShareSlabs: what is sent a little at a time does not take a slab each.
+func TestLonePacketsShareSlabs(t *testing.T) {
+	l := lonely(t, 3, 8<<20)
+	bytes := 0
+	for range 200 {
+		trains, _ := submit(l.ms[0], 1, 2000)
+		for _, k := range trains {
+			bytes += k
+		}
+	}
+	if most := 2*bytes>>16 + 2; l.ps[0].Live() > most {
+		t.Errorf("%d slabs hold %d bytes, want %d at the most", l.ps[0].Live(), bytes, most)
+	}
+}
