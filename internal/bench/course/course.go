@@ -138,21 +138,19 @@ func (c *Course) Verify(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// Full begins the row and has it sent at full speed: first for warm, unmeasured, and
-// then for d.
+// Full begins the row and has it sent at full speed for warm and d, and measures all but
+// warm. There is no break between: after each the system places the threads anew, and rates
+// rise again.
 func (c *Course) Full(ctx context.Context, warm, d time.Duration) (*Figures, error) {
 	if err := c.Begin(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := c.Phase(ctx, member.Phase{Kind: member.Flood, Duration: warm}); err != nil {
-		return nil, err
-	}
-	return c.Phase(ctx, member.Phase{Kind: member.Flood, Duration: d})
+	return c.Phase(ctx, member.Phase{Kind: member.Flood, Duration: warm + d, Warm: warm})
 }
 
 // WarmUp returns how long a row that is measured for d runs before.
 func WarmUp(d time.Duration) time.Duration {
-	return min(max(d/10, 10*time.Millisecond), 500*time.Millisecond)
+	return min(max(3*d/10, 10*time.Millisecond), 500*time.Millisecond)
 }
 
 // usedBy returns what all processes of the bench, this one included, have taken so far.

@@ -24,23 +24,23 @@ type Figures struct {
 // Speed tells how fast messages of size bytes were delivered. It returns
 // ErrNothing if a member delivered less than two.
 func (f *Figures) Speed(size int) (s result.Speed, err error) {
-	least := f.Sent
+	least, counted := f.Sent, f.Sent
 	var cpu time.Duration
 	for i, m := range f.Members {
-		took := time.Duration(m.Last - m.First)
-		if m.Delivered == 0 || took <= 0 {
+		took, count := time.Duration(m.Last-m.First), m.Delivered-m.Warm
+		if count == 0 || took <= 0 {
 			return s, fmt.Errorf("member %d delivered %d of %d messages in %v: %w", i, m.Delivered, f.Sent, took, ErrNothing)
 		}
-		rate := float64(m.Delivered) / took.Seconds()
+		rate := float64(count) / took.Seconds()
 		s.MemberRates = append(s.MemberRates, rate)
 		if s.MsgsPerS == 0 || rate < s.MsgsPerS {
 			s.MsgsPerS = rate
 		}
-		least = min(least, m.Delivered)
+		least, counted = min(least, m.Delivered), min(counted, count)
 		cpu += m.Used.CPU()
 	}
 	s.MBPerS = s.MsgsPerS * float64(size) / 1e6
-	s.CPUUsPerMsg = float64(cpu.Microseconds()) / float64(least)
+	s.CPUUsPerMsg = float64(cpu.Microseconds()) / float64(counted)
 	s.Messages, s.Lost = f.Sent, f.Sent-least
 	return s, nil
 }

@@ -1,7 +1,9 @@
 package course
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/member"
@@ -22,5 +24,21 @@ func TestKernelDropsAreOfNamespaces(t *testing.T) {
 	apart := &Figures{Members: []member.Measured{drops(1, 5), drops(1, 4)}, hosts: []string{"a", "b"}}
 	if p = Drops(apart); *p.KernelDropped != 9 {
 		t.Errorf("%d dropped in two hosts' namespaces, want 9", *p.KernelDropped)
+	}
+}
+
+// TestSpeedIsWithoutTheWarmUp: neither messages nor time of it count, and what it lost is lost.
+func TestSpeedIsWithoutTheWarmUp(t *testing.T) {
+	f := &Figures{Sent: 1000, Members: []member.Measured{
+		{Delivered: 1000, Warm: 200, First: 2e9, Last: 3e9, Used: kernel.Usage{User: 4 * time.Millisecond}},
+		{Delivered: 900, Warm: 100, First: 1e9, Last: 2e9, Used: kernel.Usage{System: 4 * time.Millisecond}},
+	}}
+	s, err := f.Speed(1000)
+	if err != nil || s.MsgsPerS != 800 || s.CPUUsPerMsg != 10 || s.Lost != 100 {
+		t.Errorf("%+v, %v; want 800 messages a second of 10 us, and 100 lost", s, err)
+	}
+	f.Members[1].Warm = 900
+	if _, err := f.Speed(1000); !errors.Is(err, ErrNothing) {
+		t.Errorf("%v, want ErrNothing: nothing came after the warm-up", err)
 	}
 }

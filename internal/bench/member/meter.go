@@ -2,9 +2,11 @@ package member
 
 import (
 	"sync/atomic"
+	"time"
 
 	"cohort/internal/bench/check"
 	"cohort/internal/bench/clock"
+	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/load"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -41,6 +43,9 @@ type phase struct {
 	count       uint64
 	timed       uint64 // count at last
 	first, last int64
+	warm        time.Duration // not measured, from the first delivery on
+	warming     uint64        // count at first
+	warmed      kernel.Usage  // at first, once warm is over
 	ended       int           // senders whose last message came
 	echoes      int           // answers to own messages that came
 	wanted      int           // of them, in the phase
@@ -52,10 +57,10 @@ type phase struct {
 	progress atomic.Uint64
 }
 
-func newPhase(row Row, kind Kind, log *check.Log, past *load.Past) *phase {
+func newPhase(row Row, kind Phase, log *check.Log, past *load.Past) *phase {
 	p := &phase{row: row, log: log, past: past, done: make(chan struct{})}
-	if kind == Flood {
-		p.mask = floodMask
+	if kind.Kind == Flood {
+		p.mask, p.warm = floodMask, kind.Warm
 	} else {
 		p.hist = hdrhistogram.New(1, maxLatency, digits)
 	}
@@ -101,6 +106,9 @@ func (p *phase) check(from int, message []byte) {
 // publish makes the counts seen by the sending goroutine and the waiting one.
 func (p *phase) publish(last bool) {
 	p.last, p.timed = clock.Now(), p.count
+	if p.warm > 0 && p.last-p.first >= int64(p.warm) {
+		p.first, p.warming, p.warmed, p.warm = p.last, p.count, kernel.Self(), 0
+	}
 	for s := range p.row.Members {
 		p.past.Set(s, p.log.Count(s))
 	}
@@ -117,7 +125,7 @@ func (p *phase) until() int64 {
 	if p.timed == p.count {
 		return p.last
 	}
-	return p.first + int64(float64(p.last-p.first)*float64(p.count)/float64(p.timed))
+	return p.first + int64(float64(p.last-p.first)*float64(p.count-p.warming)/float64(max(p.timed-p.warming, 1)))
 }
 
 // finish tells if all has come. It is called when one more last message or answer has.

@@ -2,6 +2,7 @@ package member
 
 import (
 	"testing"
+	"time"
 
 	"cohort/internal/bench/check"
 	"cohort/internal/bench/load"
@@ -15,7 +16,7 @@ func newTestPhase(level string, kind Kind, self int) *phase {
 	}
 	cfg := check.Config{Members: 3, Level: l, Keep: 1 << 10}
 	row := Row{Number: 1, Level: level, Size: 64, Members: 3, Senders: 2, Self: self}
-	return newPhase(row, kind, check.NewLog(cfg), load.NewPast(3))
+	return newPhase(row, Phase{Kind: kind}, check.NewLog(cfg), load.NewPast(3))
 }
 
 func message(s load.Stamp) []byte {
@@ -40,6 +41,33 @@ func TestPhaseEndsWithTheLastOfEachSender(t *testing.T) {
 	}
 	if p.count != 2 || p.first == 0 || p.last < p.first || p.log.Breach() != nil {
 		t.Errorf("%d deliveries from %d to %d, breach %v", p.count, p.first, p.last, p.log.Breach())
+	}
+}
+
+// TestWarmUpIsNotMeasured: what came in the warm-up is checked and counted, and neither its
+// time nor its processor time is taken for that of the rest.
+func TestWarmUpIsNotMeasured(t *testing.T) {
+	const before, after = 3 * (floodMask + 1), 2 * (floodMask + 1)
+	p := newTestPhase("fbcast", Flood, 2)
+	p.warm = 20 * time.Millisecond
+	deliver := func(first, last uint64) {
+		for seq := first; seq <= last; seq++ {
+			p.deliver(0, message(load.Stamp{Seq: seq, Row: 1, Last: seq == before+after}))
+		}
+	}
+	deliver(1, before-1)
+	began := p.first
+	for start := time.Now(); time.Since(start) < p.warm; { // processor time of this process
+	}
+	deliver(before, before+after)
+	if p.count != before+after || p.warming != before || p.log.Count(0) != before+after || p.log.Breach() != nil {
+		t.Errorf("%d deliveries, %d of them in the warm-up, want %d and %d; breach %v", p.count, p.warming, before+after, before, p.log.Breach())
+	}
+	if p.first-began < int64(20*time.Millisecond) || p.until() < p.first || p.until()-p.first > int64(10*time.Millisecond) {
+		t.Errorf("measured from %v to %v after the first delivery", time.Duration(p.first-began), time.Duration(p.until()-began))
+	}
+	if used := p.warmed.CPU(); used < 15*time.Millisecond {
+		t.Errorf("the process has taken %v when the warm-up is over", used)
 	}
 }
 

@@ -124,6 +124,7 @@ const (
 type Phase struct {
 	Kind     Kind          `json:"kind"`
 	Duration time.Duration `json:"duration,omitempty"`
+	Warm     time.Duration `json:"warm,omitempty"` // of a flood: how long at its beginning, from the first delivery, is not measured
 	Every    time.Duration `json:"every,omitempty"`
 	Count    int           `json:"count,omitempty"`
 }
@@ -152,9 +153,10 @@ type Health struct {
 // Measured is what one member saw of one phase.
 type Measured struct {
 	Delivered     uint64        `json:"delivered"`
-	First         int64         `json:"first"`               // time of the first delivery, ns of package clock
+	Warm          uint64        `json:"warm,omitempty"`      // of those, before First: not measured
+	First         int64         `json:"first"`               // time of the first delivery that is measured, ns of package clock
 	Last          int64         `json:"last"`                // and of the last
-	Used          kernel.Usage  `json:"used"`                // by this process
+	Used          kernel.Usage  `json:"used"`                // by this process, from First on if Warm
 	Dropped       uint64        `json:"dropped"`             // packets, by a full receive buffer
 	KernelDrops   *kernel.Drops `json:"drops,omitempty"`     // the same as UDP counts it in this network namespace; nil if it does not
 	Retransmitted uint64        `json:"retransmitted"`       // packets

@@ -126,7 +126,7 @@ func (s *session) begin(row Row) error {
 
 func (s *session) prepare(p Phase) error {
 	s.kind = p
-	s.phase = newPhase(s.row, p.Kind, s.log, s.past)
+	s.phase = newPhase(s.row, p, s.log, s.past)
 	if s.row.Timing == RoundTrip && p.Kind != Flood {
 		a, ok := s.medium.(Answerer)
 		if !ok {
@@ -178,9 +178,12 @@ func (s *session) wait(ctx context.Context, expect []uint64) (Reply, error) {
 	if err := s.complete(ctx); err != nil {
 		return Reply{}, err
 	}
-	took := kernel.Self().Since(s.used)
 	p, now := s.phase, s.medium.Losses()
-	m := &Measured{Delivered: p.count, First: p.first, Last: p.until(), Used: took, KernelDrops: dropsSince(s.drops),
+	if p.warming > 0 {
+		s.used = p.warmed
+	}
+	took := kernel.Self().Since(s.used)
+	m := &Measured{Delivered: p.count, Warm: p.warming, First: p.first, Last: p.until(), Used: took, KernelDrops: dropsSince(s.drops),
 		Dropped: now.Dropped - s.losses.Dropped, Retransmitted: now.Retransmitted - s.losses.Retransmitted, Flow: s.flow()}
 	if s.row.Level != Raw {
 		m.Breach = s.undelivered(expect)

@@ -58,9 +58,6 @@ func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
 // the load. Rates rise for the first 0.1 to 0.3 s of full load, and again after
 // each rest, as threads are placed: floods go without a break.
 func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
-	if err := r.settle(ctx, rows[turns(len(rows), k)[0]]); err != nil {
-		return err
-	}
 	passes := make([]result.Pass, len(rows)) // a row has one only once it is whole
 	err := inTurns(len(rows), k, func(i int) error {
 		return r.tried(ctx, &rows[i], &passes[i], r.flood)
@@ -89,18 +86,6 @@ func (r *Runner) of(k int) string {
 		return ""
 	}
 	return fmt.Sprintf(", run %d of %d", k+1, r.plan.runs())
-}
-
-// settleTime bounds how long a block is sent before it is measured.
-const settleTime = 100 * time.Millisecond
-
-// settle has a row sent at full speed, unmeasured.
-func (r *Runner) settle(ctx context.Context, row result.Row) error {
-	c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
-	if err := c.Warm(ctx, min(settleTime, r.plan.each())); err != nil {
-		return fmt.Errorf("%v, before it is measured: %w", c, err)
-	}
-	return nil
 }
 
 // tried is measured for a row of which too little may arrive, raw's where packets are lost.
