@@ -41,7 +41,10 @@ type Handler interface {
 }
 
 // Member is this node's part in a group of which snapshots are taken.
-type Member struct{ host *toolkit.Host[*machine] }
+type Member struct {
+	node *engine.Node
+	host *toolkit.Host[*machine]
+}
 
 // Join makes the node a member of the named group. Errors are those of engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, name string, h Handler) (*Member, error) {
@@ -52,13 +55,20 @@ func Join(ctx context.Context, node *engine.Node, name string, h Handler) (*Memb
 	if err != nil {
 		return nil, err
 	}
-	return &Member{host}, nil
+	return &Member{node, host}, nil
 }
 
 // Do has f look at the program's state, change it, and send: as one event, of which a
 // snapshot has all or nothing. No method of the handler is called meanwhile. The error is
-// f's, or wraps engine.ErrNotMember, and then f has not run.
+// f's, or wraps engine.ErrNotMember or ErrClosed, and then f has not run.
 func (m *Member) Do(f func(send Send) error) error {
+	select { // what the host keeps for a group that is gone is lost without a word
+	case <-m.node.Done():
+		return fmt.Errorf("snapshot: %w", engine.ErrClosed)
+	case <-m.Group().Gone():
+		return fmt.Errorf("snapshot: %w", engine.ErrNotMember)
+	default:
+	}
 	err := fmt.Errorf("snapshot: %w", engine.ErrNotMember)
 	m.host.Post(func(k *machine, out toolkit.Out) {
 		err = f(func(to uint64, payload []byte) error { return k.send(to, payload, out) })

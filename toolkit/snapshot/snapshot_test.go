@@ -129,6 +129,24 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestDoAtTheEnd: what could not be sent any more is not begun.
+func TestDoAtTheEnd(t *testing.T) {
+	never := func(Send) error { t.Error("it runs"); return nil }
+	nodes, members, _ := open(t, time.Minute)
+	if err := members[0].Group().Leave(testring.Patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := members[0].Do(never); !errors.Is(err, engine.ErrNotMember) {
+		t.Errorf("after the group has been left: %v, want ErrNotMember", err)
+	}
+	if err := nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := members[1].Do(never); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("after its node has ended: %v, want ErrClosed", err)
+	}
+}
+
 // hoard is an account whose state is too large.
 type hoard struct{ account }
 
