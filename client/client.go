@@ -39,7 +39,7 @@ type Client struct {
 
 // Dial returns a client that a member has let in. If ctx ends before, the error says
 // what became of the last attempt, and wraps the context's. Others name a value of cfg
-// that cannot be. Close must be called.
+// that cannot be, and wrap engine.ErrConfig. Close must be called.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

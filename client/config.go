@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cohort/client/session"
+	"cohort/engine"
 	"cohort/groups"
 )
 
@@ -65,23 +66,23 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case len(c.Members) == 0:
-		return c, errors.New("client: Members is empty, want addresses \"host:port\"")
+		return c, fmt.Errorf("client: %w: Members is empty, want addresses \"host:port\"", engine.ErrConfig)
 	case len(c.Groups) == 0 || len(c.Groups) > session.MaxGroups:
-		return c, fmt.Errorf("client: %d Groups, want 1 to %d", len(c.Groups), session.MaxGroups)
+		return c, fmt.Errorf("client: %w: %d Groups, want 1 to %d", engine.ErrConfig, len(c.Groups), session.MaxGroups)
 	case c.Timeout < minTimeout || c.Timeout > maxTimeout:
-		return c, fmt.Errorf("client: Timeout is %v, want %v to %v", c.Timeout, minTimeout, maxTimeout)
+		return c, fmt.Errorf("client: %w: Timeout is %v, want %v to %v", engine.ErrConfig, c.Timeout, minTimeout, maxTimeout)
 	case c.Buffer < 0:
-		return c, fmt.Errorf("client: Buffer is %d bytes, want 0 or more", c.Buffer)
+		return c, fmt.Errorf("client: %w: Buffer is %d bytes, want 0 or more", engine.ErrConfig, c.Buffer)
 	}
 	for _, m := range c.Members {
 		if _, _, err := net.SplitHostPort(m); err != nil {
-			return c, fmt.Errorf("client: member %q: want \"host:port\": %w", m, err)
+			return c, fmt.Errorf("client: %w: member %q: want \"host:port\": %w", engine.ErrConfig, m, err)
 		}
 	}
 	seen := map[string]bool{}
 	for _, g := range c.Groups {
 		if g == "" || len(g) > groups.MaxName || seen[g] {
-			return c, fmt.Errorf("client: group %q: want 1 to %d bytes, and each group once", g, groups.MaxName)
+			return c, fmt.Errorf("client: %w: group %q: want 1 to %d bytes, and each group once", engine.ErrConfig, g, groups.MaxName)
 		}
 		seen[g] = true
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"cohort/engine"
 )
 
 // ErrClosed is Serve's error once Close has been called.
@@ -53,11 +55,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case c.MaxClients < 0:
-		return c, fmt.Errorf("gateway: MaxClients is %d, want 1 or more", c.MaxClients)
+		return c, fmt.Errorf("gateway: %w: MaxClients is %d, want 1 or more", engine.ErrConfig, c.MaxClients)
 	case c.Connections < 0:
-		return c, fmt.Errorf("gateway: Connections is %d, want 1 or more", c.Connections)
+		return c, fmt.Errorf("gateway: %w: Connections is %d, want 1 or more", engine.ErrConfig, c.Connections)
 	case c.Forget < minForget:
-		return c, fmt.Errorf("gateway: Forget is %v, want at least %v", c.Forget, minForget)
+		return c, fmt.Errorf("gateway: %w: Forget is %v, want at least %v", engine.ErrConfig, c.Forget, minForget)
 	}
 	return c, nil
 }

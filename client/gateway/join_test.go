@@ -64,3 +64,12 @@ func TestNilSnapshot(t *testing.T) {
 		t.Errorf("%v, %v; want neither", r, err)
 	}
 }
+
+// TestBadConfig: what cannot be is refused with one error, as in package engine.
+func TestBadConfig(t *testing.T) {
+	for _, cfg := range []Config{{MaxClients: -1}, {Connections: -1}, {Forget: 1}} {
+		if _, err := New(nil, cfg); !errors.Is(err, engine.ErrConfig) {
+			t.Errorf("%+v: %v, want ErrConfig", cfg, err)
+		}
+	}
+}

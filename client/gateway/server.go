@@ -28,7 +28,7 @@ type Server struct {
 }
 
 // New returns a gateway for the node's groups that are joined by it. Errors name a value
-// of cfg that cannot be.
+// of cfg that cannot be, and wrap engine.ErrConfig.
 func New(node *engine.Node, cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
