@@ -236,7 +236,7 @@ const againAfter = time.Second
 // failed is told that something could not be sent. It is not tried again, but that this
 // member takes clients: those come back.
 func (g *Group) failed(err error) {
-	if !errors.Is(err, engine.ErrClosed) {
+	if !errors.Is(err, engine.ErrClosed) && !errors.Is(err, engine.ErrNotMember) { // they are what the program asked for
 		g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)
 	}
 	g.do((*session.Member).Abort)

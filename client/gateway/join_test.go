@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"testing"
 
+	"cohort/client/session"
 	"cohort/engine"
 	"cohort/internal/testring"
 )
@@ -71,5 +74,20 @@ func TestBadConfig(t *testing.T) {
 		if _, err := New(nil, cfg); !errors.Is(err, engine.ErrConfig) {
 			t.Errorf("%+v: %v, want ErrConfig", cfg, err)
 		}
+	}
+}
+
+// TestLeaveIsNoTrouble: messages that come while this member leaves may want something of it,
+// and that it cannot be sent any more is as it should be.
+func TestLeaveIsNoTrouble(t *testing.T) {
+	ctx, _, s, g := alone(t)
+	var log bytes.Buffer
+	s.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	if err := g.Leave(ctx); err != nil {
+		t.Fatal(err)
+	}
+	g.submit(session.Output{Do: session.Submit, Level: session.FIFO})
+	if log.Len() > 0 {
+		t.Errorf("after Leave the log has: %s", &log)
 	}
 }
