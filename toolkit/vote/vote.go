@@ -95,7 +95,9 @@ func (b *Box) Propose(ctx context.Context, key string, proposal []byte) (Outcome
 	defer b.host.Look(func(m *machine) { m.withdraw(w) })
 	err := b.host.DoAwait(ctx, func(m *machine, out toolkit.Out) error {
 		m.await(w)
-		m.propose(key, proposal, out)
+		if known, _ := w.over(m); !known { // all may have forgotten the outcome when it comes, and would vote again
+			m.propose(key, proposal, out)
+		}
 		return nil
 	}, w.over)
 	if err != nil {

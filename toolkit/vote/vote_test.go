@@ -68,6 +68,20 @@ func TestMajority(t *testing.T) {
 	}
 }
 
+// TestKnownIsNotSent: who proposes what is decided is told the outcome, and sends nothing.
+func TestKnownIsNotSent(t *testing.T) {
+	_, boxes := open(t, time.Minute, Majority, func(int) Voter {
+		return func(context.Context, string, []byte) bool { return true }
+	})
+	if _, err := boxes[0].Propose(testring.Patient(t), "k", []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	tooLarge := make([]byte, engine.MaxMessage+1)
+	if o, err := boxes[0].Propose(testring.Patient(t), "k", tooLarge); err != nil || string(o.Proposal) != "first" {
+		t.Errorf("%v, %v; want the outcome of the first", o.tally(), err)
+	}
+}
+
 // TestNullVotes: who fails or leaves before its vote does not hold the others up.
 func TestNullVotes(t *testing.T) {
 	for name, fails := range map[string]bool{"leaves": false, "fails": true} {
