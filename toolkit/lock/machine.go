@@ -93,11 +93,9 @@ func (m *machine) requested(r *request, out toolkit.Out) {
 		m.release(r.serial, r.name, out)
 		return
 	}
-	for _, e := range earlier {
-		if e.capacity != r.capacity {
-			m.refuse(c, fmt.Errorf("lock: %w: %q has %d, want %d", ErrCapacity, r.name, e.capacity, r.capacity), out)
-			return
-		}
+	if len(earlier) > 0 && earlier[0].capacity != r.capacity { // others that differ from the first are refused themselves
+		m.refuse(c, fmt.Errorf("lock: %w: %q has %d, want %d", ErrCapacity, r.name, earlier[0].capacity, r.capacity), out)
+		return
 	}
 	m.grant(r.name)
 	if c.try && c.grant == nil {
@@ -120,10 +118,15 @@ func (c *claim) end(err error) {
 	close(c.settled)
 }
 
-// grant grants what there is room for among this member's requests for a lock.
+// grant grants what there is room for among this member's requests for a lock. One with
+// another capacity than the first has been refused, or granted where that had been released
+// already: nobody can tell until its release comes.
 func (m *machine) grant(name string) {
-	sum := uint64(0)
-	for _, r := range m.queues[name] {
+	sum, queue := uint64(0), m.queues[name]
+	for _, r := range queue {
+		if r.capacity != queue[0].capacity {
+			return
+		}
 		if sum += uint64(r.weight); sum > uint64(r.capacity) {
 			return
 		}
