@@ -23,6 +23,10 @@ const (
 	// portableRetry is how long a send that found no buffer waits. Systems that
 	// say so (ENOBUFS) do not say when there is one again.
 	portableRetry = 200 * time.Microsecond
+
+	// wsaNoBuffers is what Windows says for ENOBUFS: that of package syscall is of its own
+	// making there. Elsewhere no error has this number.
+	wsaNoBuffers = syscall.Errno(10055)
 )
 
 // portableLink is a node's sockets over package net, one packet per system call:
@@ -175,13 +179,17 @@ func (p *portableLink) Send(trains []batch.Train) (int, error) {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, syscall.ENOBUFS) {
+		if noBuffers(err) {
 			p.unsent, p.unsentRest = t.Buf, rest
 			return i, batch.ErrAgain
 		}
 		return i, fmt.Errorf("iomulticast: send to %v: %w", t.To.AddrPort(), err)
 	}
 	return len(trains), nil
+}
+
+func noBuffers(err error) bool {
+	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, wsaNoBuffers)
 }
 
 // sendTrain sends what is left of a train and returns what still is.
