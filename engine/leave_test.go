@@ -145,3 +145,38 @@ func TestHandlersSendBesideLeave(t *testing.T) {
 		}
 	}
 }
+
+// TestLeaveTwiceWithoutRoom: a second Leave waits while the first one waits for room, and
+// leaves the group if that gives up.
+func TestLeaveTwiceWithoutRoom(t *testing.T) {
+	nodes := openRing(t, 1, func(_ int, c *Config) { c.SubmitRing = 1 << 14 })
+	b := newBlocker(t)
+	defer b.resume()
+	g, err := nodes[0].Join(patient(t), "g", HandlerFunc(func(*Message) { b.wait() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	standStill(t, g, b)
+	for err == nil {
+		err = g.TrySend(FIFO, nil)
+	}
+	first, giveUp := context.WithCancel(patient(t))
+	defer giveUp()
+	ends := make(chan error, 2)
+	go func() { ends <- g.Leave(first) }()
+	eventually(t, "the first waits", func() bool { return g.leaving.Load() })
+	impatient, cancel := context.WithTimeout(patient(t), 20*time.Millisecond)
+	defer cancel()
+	if err := g.Leave(impatient); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Leave beside one that waits for room: %v, want its context's error", err)
+	}
+	go func() { ends <- g.Leave(patient(t)) }()
+	giveUp()
+	if err := <-ends; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v, want its context's error", err)
+	}
+	b.resume()
+	if err := <-ends; err != nil {
+		t.Errorf("the second: %v", err)
+	}
+}

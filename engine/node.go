@@ -38,7 +38,8 @@ type Node struct {
 	submits  *ring.MPSC
 	bell     ring.Bell
 	larges   largeQueue
-	backlog  backlog // what handlers sent while the ring was full
+	parting  chan struct{} // held while a Leave is put into the ring
+	backlog  backlog       // what handlers sent while the ring was full
 
 	// mu is held by whoever drives the protocol: the loop while it is awake, or a
 	// sender that found it asleep. What follows belongs to the holder.
@@ -103,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.observeStart()
-	n.larges.turn = make(chan struct{}, 1)
+	n.larges.turn, n.parting = make(chan struct{}, 1), make(chan struct{}, 1)
 	n.reaches = make(chan struct{}, maxReaches)
 	n.message.node = n
 	n.roster = groups.NewRoster[*Group]()

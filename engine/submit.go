@@ -204,14 +204,8 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint6
 		default:
 			return 0, errLargeWaits
 		}
-	} else {
-		select {
-		case n.larges.turn <- struct{}{}:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
-		case <-n.stopped:
-			return 0, errClosed
-		}
+	} else if err = n.takeTurn(ctx, n.larges.turn); err != nil {
+		return 0, err
 	}
 	defer func() { <-n.larges.turn }()
 	if !wait && !n.larges.empty() { // else copies would pile up
@@ -222,6 +216,23 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint6
 		n.larges.unpush()
 	}
 	return pos, err
+}
+
+// takeTurn waits until nobody else holds turn. ctx is looked at only while it waits.
+func (n *Node) takeTurn(ctx context.Context, turn chan struct{}) error {
+	select {
+	case turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
+	case <-n.stopped:
+		return errClosed
+	}
 }
 
 // backlog holds what handlers sent while the ring was full, and what the engine sends of
