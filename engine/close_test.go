@@ -272,3 +272,32 @@ func TestCloseInsideRestore(t *testing.T) {
 		t.Error("the node does not end")
 	}
 }
+
+// readFunc is a snapshot that is read by a function.
+type readFunc func(b []byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }
+
+// TestCloseInsideSnapshot: a program may close the node where its state cannot be read. The
+// node ends once Read has returned.
+func TestCloseInsideSnapshot(t *testing.T) {
+	cluster := clusterOf(t)
+	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
+	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the disk is broken")
+	read := func([]byte) (int, error) { return 0, errors.Join(broken, a.Close()) }
+	if _, err := a.Join(patient(t), "g", &notebook{reader: func(string) io.Reader { return readFunc(read) }}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = open(t, cluster, "b", nil).Join(ctx, "g", &notebook{reader: plain}) // whether it can be had is of no account
+	select {
+	case <-a.Done():
+	case <-ctx.Done():
+		t.Error("the node does not end")
+	}
+}

@@ -122,7 +122,7 @@ type groupTable struct {
 	last   uint32              // slot given last
 	locals map[string]*Group   // joined here, or being joined
 	queues map[*queue]struct{} // whose goroutines run
-	inside map[uint64]struct{} // goroutines that call Restore
+	inside map[uint64]struct{} // goroutines that call Restore, or read a snapshot
 }
 
 func (t *groupTable) init() {

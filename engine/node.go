@@ -283,7 +283,7 @@ func (n *Node) Close() error {
 	n.closing.Store(true)
 	n.submits.Close()
 	_ = n.conn.Wake() // closed already: nothing to wake
-	if n.onLoop() || n.groups.onRestore() {
+	if n.onLoop() || n.groups.onTransfer() {
 		return nil
 	}
 	<-n.stopped

@@ -285,7 +285,11 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 		return
 	}
 	defer o.close()
-	sent, err := n.sendState(conn, o)
+	var sent int64
+	err := n.groups.within(func() (err error) {
+		sent, err = n.sendState(conn, o)
+		return err
+	})
 	n.stats.stateSent.Add(uint64(sent))
 	if err != nil {
 		n.cfg.Logger.Warn("a state could not be given", "group", key.group, "bytes", sent, "error", err)
@@ -340,27 +344,27 @@ func (n *Node) fetchState(ctx context.Context, g *Group, donor membership.Member
 		n.stats.stateReceived.Add(uint64(bytes) - before)
 		before = uint64(bytes)
 	})}
-	if err = n.groups.restore(g, r); err == nil {
+	if err = n.groups.within(func() error { return g.state.Restore(r) }); err == nil {
 		_, err = io.Copy(io.Discard, r) // the end must have come, and agree
 	}
 	return fetched{label: l, err: err, own: err != nil && r.err == nil && ctx.Err() == nil}
 }
 
-// restore calls the handler, and has it known meanwhile whose goroutine this is.
-func (t *groupTable) restore(g *Group, r io.Reader) error {
+// within calls what is the program's, and has it known meanwhile on which goroutine.
+func (t *groupTable) within(f func() error) error {
 	caller := goroutineID()
 	t.mu.Lock()
 	t.inside[caller] = struct{}{}
 	t.mu.Unlock()
-	err := g.state.Restore(r)
+	err := f()
 	t.mu.Lock()
 	delete(t.inside, caller)
 	t.mu.Unlock()
 	return err
 }
 
-// onRestore tells whether the caller is a handler's Restore.
-func (t *groupTable) onRestore() (yes bool) {
+// onTransfer tells whether the caller is a handler's Restore, or its snapshot being read.
+func (t *groupTable) onTransfer() (yes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.inside) > 0 {
