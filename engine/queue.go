@@ -20,7 +20,14 @@ import (
 // room may depend on this very queue: a handler that sends as much as it gets
 // should use TrySend, or a context that ends. So should one that calls Ask or Join while
 // its queue fills: what they wait for comes after what has no room there.
-func Queued(h Handler, size int) Handler { return queued{h, max(size, minQueue)} }
+//
+// Of a handler that is Queued already the size is replaced.
+func Queued(h Handler, size int) Handler {
+	if q, ok := h.(queued); ok { // it would hide that the handler is Stateful
+		h = q.h
+	}
+	return queued{h, max(size, minQueue)}
+}
 
 const minQueue = 64 << 10
 
