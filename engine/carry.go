@@ -42,14 +42,20 @@ type carrier struct {
 // time for it to send copies before it is taken for dead.
 const silentFor = 2
 
+// unreachedFor times the timeout is how long a member must not have said that it hears this
+// one until people are told that multicast does not reach it. One that stands still says it
+// late, and so does this one learn it: but neither for longer than the timeout, else it is
+// expelled.
+const unreachedFor = 2
+
 func (c *carrier) init(cfg Config) {
 	c.how = cfg.Transport
-	c.reset(int64(cfg.Timeout) / silentFor)
+	c.reset(int64(cfg.Timeout))
 }
 
 // reset begins anew: for a process without connections.
-func (c *carrier) reset(silence int64) {
-	c.reach, c.hearing = reach.New(c.how, silence), reach.NewHearing(silence)
+func (c *carrier) reset(timeout int64) {
+	c.reach, c.hearing = reach.New(c.how, unreachedFor*timeout), reach.NewHearing(timeout/silentFor)
 	c.view, c.to, c.copies = 0, 0, c.copies[:0]
 	c.tell(nil)
 }

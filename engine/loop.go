@@ -209,7 +209,7 @@ func (n *Node) reborn(now int64) {
 	id := newID()
 	n.mesh.Identify(id)
 	n.proc.Reborn(now, id)
-	n.carrier.reset(int64(n.cfg.Timeout) / silentFor)
+	n.carrier.reset(int64(n.cfg.Timeout))
 	n.note(recorder.Identity, id, 0, 0, "")
 	n.obs.rec.Name(id, n.cfg.Name)
 }
