@@ -122,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 		host, _ := os.Hostname()
 		c.Name = fmt.Sprintf("%.50s:%d", host, os.Getpid())
 	}
-	if !c.Group.IsValid() {
+	if c.Group == (netip.AddrPort{}) { // a port alone is not taken for none
 		h := xxhash.Sum64String(c.Cluster)
 		addr := netip.AddrFrom4([4]byte{239, 255, byte(h), byte(h >> 8)})
 		c.Group = netip.AddrPortFrom(addr, 20000+uint16(h>>16)%10000)

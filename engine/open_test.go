@@ -40,6 +40,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"interface", Config{Interface: "eth99"}, ErrConfig, "eth99"},
 		{"group", Config{Interface: "lo", Group: netip.MustParseAddrPort("10.0.0.1:7000")}, ErrConfig, "10.0.0.1"},
 		{"group, as the sockets say it", Config{Interface: "lo", Group: netip.MustParseAddrPort("10.0.0.1:7000")}, iomulticast.ErrGroup, "10.0.0.1"},
+		{"group without an address", Config{Interface: "lo", Group: netip.AddrPortFrom(netip.Addr{}, 7000)}, ErrConfig, "want an IPv4 address"},
 		{"TTL", Config{Interface: "lo", TTL: 256}, ErrConfig, "256"},
 		{"segment", Config{Interface: "lo", Segment: 100}, ErrConfig, "100"},
 		{"large segment", Config{Interface: "lo", Segment: 1 << 16}, ErrConfig, "65536"},
