@@ -115,3 +115,31 @@ func TestLonePacketsShareSlabs(t *testing.T) {
 		t.Errorf("%d slabs hold %d bytes, want %d at the most", l.ps[0].Live(), bytes, most)
 	}
 }
+
+// TestLonePacketsAreCutToTheWindow: where a message does not fit what the window has left, the
+// window is not left empty for it.
+func TestLonePacketsAreCutToTheWindow(t *testing.T) {
+	const buffer = 212_992
+	for _, n := range []int{2, 3, 4, 16, 64} {
+		for _, size := range []int{1000, 8192, 30_000} {
+			l := lonely(t, n, buffer)
+			part := size // of a message, not taken yet
+			for turn := range 100 {
+				m := l.ms[0]
+				sent := m.Stats().PacketsSent
+				for done := true; done; {
+					var taken int
+					if taken, done = m.Submit(l.now, Message{Level: order.FIFO, Size: size}, make([]byte, part)); done {
+						part = size
+					} else {
+						part -= taken
+					}
+				}
+				if left := m.window.Left(m.active); left > buffer/50 && m.Stats().PacketsSent > sent {
+					t.Fatalf("%d members, messages of %d bytes, turn %d: %d bytes of the window are left", n, size, turn, left)
+				}
+				l.turn()
+			}
+		}
+	}
+}

@@ -79,7 +79,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 			if f.Last = false; f.First {
 				head = wire.FrameStartSize
 			}
-			if room < head+max(minFragment, m.cfg.Segment/16) || f.First && m.wholeInNext(rest) {
+			if room < head+max(minFragment, p.size/16) || f.First && m.wholeInNext(rest) {
 				m.closePacket(false)
 				continue
 			}
@@ -104,7 +104,12 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 // a message of size bytes need not be cut in two. Only a lone packet is sent without its rest.
 func (m *Machine) wholeInNext(size int) bool {
 	p := &m.pack
-	return p.lone && p.pos > wire.HeaderSize && wire.HeaderSize+wire.FrameSize+size <= m.cfg.Segment-(p.size-p.limit)
+	if !p.lone || p.pos == wire.HeaderSize {
+		return false
+	}
+	sections := p.size - p.limit
+	next := wire.HeaderSize + wire.FrameSize + size + sections
+	return next <= m.cfg.Segment && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.active)
 }
 
 // minFragment bounds how small a fragment is worth a frame of its own, bytes.

@@ -55,14 +55,18 @@ func NewWindow(budget, n int) *Window {
 // this one included, send.
 func (w *Window) Limit(active int) int { return w.share + w.common/max(active, 1) }
 
+// Left returns the charged bytes that may be sent beside what is in flight; 0 or less if none may.
+func (w *Window) Left(active int) int {
+	if w.packets == 0 || w.starting {
+		return w.share - w.inflight
+	}
+	return w.Limit(active) - w.inflight
+}
+
 // Room returns how large a packet may be sent, bytes, from least to most; 0 if none may be.
 // A window too small for even one of the least still lets one at a time through.
 func (w *Window) Room(least, most, active int) int {
-	limit := w.share
-	if w.packets > 0 && !w.starting {
-		limit = w.Limit(active)
-	}
-	switch room := fits(limit - w.inflight); {
+	switch room := fits(w.Left(active)); {
 	case w.packets >= MaxPackets:
 		return 0
 	case room >= least:
