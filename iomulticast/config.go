@@ -135,9 +135,5 @@ func (c Config) segment(mtu int) int {
 	if c.Segment != 0 {
 		return c.Segment
 	}
-	fits := min(mtu-udpOverhead, batch.MaxPayload)
-	if fits > batch.MaxPayload/2 {
-		return loSegment
-	}
-	return fits
+	return min(mtu-udpOverhead, loSegment)
 }

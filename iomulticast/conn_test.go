@@ -233,6 +233,8 @@ func TestSegment(t *testing.T) {
 	for _, c := range []struct{ mtu, asked, want int }{
 		{1500, 0, 1472},
 		{9000, 0, 8972},
+		{40_000, 0, 39_972},
+		{65520, 0, loSegment}, // as of IP over InfiniBand
 		{65536, 0, loSegment},
 		{1500, 9000, 9000},
 		{65536, 65507, 65507},
