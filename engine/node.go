@@ -208,7 +208,7 @@ func budget(f iomulticast.Features) int {
 		b = defaultBuffer
 	}
 	if !f.GRO.On {
-		b = b / (f.Segment + perPacket) * f.Segment
+		b = int(int64(b) * int64(f.Segment) / int64(f.Segment+perPacket))
 	}
 	return b
 }
