@@ -143,3 +143,17 @@ func TestLonePacketsAreCutToTheWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestLonePacketsGoByTheSlab: no packet is closed for a message that is then cut in two all the
+// same, since the next packet has no more than what the slab has left.
+func TestLonePacketsGoByTheSlab(t *testing.T) {
+	const pairs = 20
+	m := lonely(t, 3, 32<<20).ms[0]
+	for range pairs {
+		fill(0, m, 1, 24_000)
+		fill(0, m, 1, 50_000)
+	}
+	if trains, _ := submit(m, 0, 0); len(trains) > 3*pairs/2 {
+		t.Errorf("%d pairs of messages are %d packets %v", pairs, len(trains), trains)
+	}
+}

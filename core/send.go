@@ -109,7 +109,7 @@ func (m *Machine) wholeInNext(size int) bool {
 	}
 	sections := p.size - p.limit
 	next := wire.HeaderSize + wire.FrameSize + size + sections
-	return next <= m.cfg.Segment && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.active)
+	return next <= m.mostAt(p.off+p.pos+sections) && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.active)
 }
 
 // minFragment bounds how small a fragment is worth a frame of its own, bytes.
@@ -235,14 +235,13 @@ func (m *Machine) openPacket(force bool) bool {
 }
 
 // capacity returns what the next packet may have, bytes; 0 if none may be sent. A lone one
-// takes what the window has left, or what the slab has, if that is half a packet: a slab for
-// each small message would be much memory.
+// takes what the window has left, or what the slab has.
 func (m *Machine) capacity(force bool) int {
 	p, least, most := &m.pack, m.cfg.Segment, m.cfg.Segment
 	if p.lone {
 		least = min(least, leastLone)
-		if left := slab.Size - p.off; p.ref != 0 && left >= most/2 {
-			most = min(most, left)
+		if p.ref != 0 {
+			most = m.mostAt(p.off)
 		}
 	}
 	switch {
@@ -252,6 +251,15 @@ func (m *Machine) capacity(force bool) int {
 		return 0
 	}
 	return m.window.Room(least, most, m.active)
+}
+
+// mostAt returns what a lone packet may have, bytes, where the slab is used up to off: what is
+// left, if that is half a packet, for a slab for each small message would be much memory.
+func (m *Machine) mostAt(off int) int {
+	if left := slab.Size - off; left >= m.cfg.Segment/2 {
+		return min(m.cfg.Segment, left)
+	}
+	return m.cfg.Segment
 }
 
 // reserve makes room for size more bytes in the train under construction, ending
