@@ -7,8 +7,7 @@ import (
 )
 
 // Deliver hands deliverable messages to sink until there are none, the sink
-// refuses one, or the packet in which the limit is reached is finished. It
-// returns the number delivered.
+// refuses one, or the limit is reached. It returns the number delivered.
 func (m *Machine) Deliver(sink Sink, limit int) int {
 	if m.flush.frozen {
 		return 0
@@ -137,13 +136,18 @@ func (m *Machine) safe(s int, st *stream, e *entry, total bool) bool {
 		(m.rows.CoversVector(e.level, st.dep) || m.cfg.Flaws.Has(flaw.SafeIgnoresPast))
 }
 
-// packet delivers the messages in e; false if the sink refused one.
+// packet delivers the messages in e; false if the sink refused one, or the limit is reached
+// before the last: a packet may have a thousand, and the driver's clock is not to wait for them.
 func (d *deliverer) packet(s int, st *stream, e *entry) bool {
 	m := d.m
 	begin := wire.HeaderSize
 	body := m.bytes(e)[begin : begin+int(e.body)]
 	m.delivery.Sender, m.delivery.Packet = s, e.seq
 	for st.pos < len(body) {
+		if d.count >= d.limit {
+			d.stop = true
+			return false
+		}
 		if n, ok := d.whole(st, e, body[st.pos:]); n > 0 {
 			if !ok {
 				return false

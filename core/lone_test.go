@@ -157,3 +157,37 @@ func TestLonePacketsGoByTheSlab(t *testing.T) {
 		t.Errorf("%d pairs of messages are %d packets %v", pairs, len(trains), trains)
 	}
 }
+
+// TestDeliverStopsWithinAPacket: who asks for a few messages gets no more, however many are in
+// a packet, and the rest when it asks again, also where the view has ended meanwhile.
+func TestDeliverStopsWithinAPacket(t *testing.T) {
+	const messages, limit = 600, 16
+	l := lonely(t, 2, 8<<20)
+	fill(l.now, l.ms[0], messages/2, 50)
+	l.ms[0].Flush(l.now)
+	fill(l.now, l.ms[0], messages/2, 50)
+	in := l.inlets()[1]
+	l.ms[0].Flush(l.now)
+	for _, o := range l.ms[0].Output() {
+		in.receive(l.now, o.Buf)
+	}
+	calls := 0
+	for ; len(l.got[1]) < messages && calls < messages; calls++ {
+		if calls == 10 { // the view ends within a packet
+			l.ms[1].Freeze(l.now)
+			l.ms[1].Fetch(l.now, []uint64{2, 0}, []int{0, 0})
+		}
+		var k int
+		if calls < 10 {
+			k = l.ms[1].Deliver(l.sink[1], limit)
+		} else {
+			k, _ = l.ms[1].Finish(l.sink[1], limit)
+		}
+		if k > limit {
+			t.Fatalf("call %d delivers %d messages, want %d at the most", calls, k, limit)
+		}
+	}
+	if _, done := l.ms[1].Finish(l.sink[1], limit); !done || len(l.got[1]) != messages || calls != (messages+limit-1)/limit {
+		t.Errorf("%d messages of %d in %d calls, done %v", len(l.got[1]), messages, calls, done)
+	}
+}
