@@ -263,6 +263,10 @@ func (m *Machine) Drained() bool {
 // View returns the machine's view.
 func (m *Machine) View() membership.View { return m.view }
 
+// Known returns how many records of the total order are known: as far as they go, the order is
+// the same at every member, whatever the view is followed by.
+func (m *Machine) Known() uint64 { return m.ledger.Known() }
+
 // Holder returns the rank that holds the ordering token, as far as known here.
 func (m *Machine) Holder() int { return m.ledger.Holder() }
 

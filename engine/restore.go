@@ -100,7 +100,7 @@ func (g *Group) ringPasses(c site.Change) {
 	if r == nil {
 		return
 	}
-	r.filter.Ended(groups.LabelAt(c.Ended))
+	r.filter.Ended(groups.LabelAt(c.Ended, c.Next.Key()))
 	r.append(groups.Record{Mark: groups.Ring, At: c.Next.Key()})
 	if r.running && !r.hopes(c.Next) {
 		r.cancel()
@@ -451,7 +451,7 @@ func (n *Node) showable(g *Group) bool {
 	if r.shown {
 		return true
 	}
-	yes, known := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine()))
+	yes, known := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine(), n.proc.Site().After()))
 	switch {
 	case !known:
 		return false
@@ -470,7 +470,7 @@ func (n *Node) bound(g *Group) bool {
 	if !r.done || r.shown {
 		return r.shown
 	}
-	yes, _ := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine()))
+	yes, _ := r.filter.Binds(groups.LabelAt(n.proc.Site().Machine(), n.proc.Site().After()))
 	return yes
 }
 

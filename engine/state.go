@@ -253,7 +253,7 @@ func (n *Node) takeSnapshot(g *Group, o *offer) {
 
 // stateLabel says where in the order the group's state at this node is now.
 func (n *Node) stateLabel(t *groups.Group[*Group]) groups.Label {
-	l := groups.LabelAt(n.proc.Site().Machine())
+	l := groups.LabelAt(n.proc.Site().Machine(), n.proc.Site().After())
 	l.Num = t.Views
 	if r := t.Local.restore; r != nil && r.done {
 		r.filter.Cover(&l)

@@ -624,7 +624,7 @@ func TestCoveredMessagesTakeTurns(t *testing.T) {
 	}
 	locked(n, func() {
 		r := newRestoring(newID(), n.proc.Site().Key())
-		l := groups.LabelAt(n.proc.Site().Machine()) // with the packet that joined the group
+		l := groups.LabelAt(n.proc.Site().Machine(), n.proc.Site().After()) // with the packet that joined the group
 		l.Num = g.view.Num
 		r.filter.Restored(l)
 		for range 100 {

@@ -22,12 +22,18 @@ type Label struct {
 	Fresh bool     // not a state's: the group begins anew with that view
 	Next  []uint64 // by rank in the ring: the state contains all packets before this one,
 	Pos   []uint32 // and of this one what lies before; see core.Machine.Position
+
+	// How much is delivered does not tell in which order: that depends on the records
+	// that are known and, while the view is being finished, on what it is followed by.
+	Records uint64 // of the view's total order that were known
+	After   uint64 // key of the ring's next view, for which this one was being finished; 0: it was not
 }
 
-// LabelAt returns the label of what a machine has delivered.
-func LabelAt(m *core.Machine) Label {
+// LabelAt returns the label of what a machine has delivered; after is the key of the
+// view for which it is finishing its own, or has; 0: it is not.
+func LabelAt(m *core.Machine, after uint64) Label {
 	v := m.View()
-	l := Label{Ring: v.Key()}
+	l := Label{Ring: v.Key(), Records: m.Known(), After: after}
 	for r := range v.Members {
 		l.Add(m.Position(r))
 	}
@@ -40,7 +46,7 @@ func (l *Label) Add(next uint64, pos int) {
 }
 
 const (
-	labelHead  = 16
+	labelHead  = 32
 	labelEntry = 12
 )
 
@@ -51,6 +57,8 @@ const MaxLabel = labelHead + labelEntry*membership.MaxMembers
 func (l Label) Append(b []byte) []byte {
 	b = le.AppendUint64(b, l.Ring)
 	b = le.AppendUint64(b, l.Num)
+	b = le.AppendUint64(b, l.Records)
+	b = le.AppendUint64(b, l.After)
 	for i, next := range l.Next {
 		b = le.AppendUint64(b, next)
 		b = le.AppendUint32(b, l.Pos[i])
@@ -63,15 +71,19 @@ func ParseLabel(b []byte) (l Label, err error) {
 	if len(b) < labelHead || (len(b)-labelHead)%labelEntry != 0 || len(b) > MaxLabel {
 		return Label{}, fmt.Errorf("groups: a label of %d bytes", len(b))
 	}
-	l.Ring, l.Num = le.Uint64(b), le.Uint64(b[8:])
+	l.Ring, l.Num, l.Records, l.After = le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:])
 	for b = b[labelHead:]; len(b) > 0; b = b[labelEntry:] {
 		l.Add(le.Uint64(b), int(le.Uint32(b[8:])))
 	}
 	return l, nil
 }
 
-// covers tells whether everything that o contains of the ring's view is in l too.
+// covers tells whether everything that o contains of the ring's view is in l too, and
+// in the same order.
 func (l *Label) covers(o *Label) bool {
+	if l.Records < o.Records || o.After != 0 && o.After != l.After {
+		return false
+	}
 	for r, next := range o.Next {
 		if r >= len(l.Next) || l.Next[r] < next || l.Next[r] == next && l.Pos[r] < o.Pos[r] {
 			return false
@@ -170,8 +182,8 @@ func (f *Filter) Ended(all Label) { f.ends = append(f.ends, all) }
 
 // Binds tells whether all that the restored state contains is delivered, or to be
 // delivered, at every member that goes on; now is what this one has delivered. A donor
-// may have delivered what no other survivor has, and failed then: what it has given is
-// worth nothing. That is known when this member has delivered as much, or the ring's
+// may have delivered what no other survivor has, or in another order, and failed then or
+// gone its own way: what it has given is worth nothing. That is known when this member has delivered as much, or the ring's
 // view has ended; until then, known is false.
 func (f *Filter) Binds(now Label) (yes, known bool) {
 	if f.label.Fresh {
@@ -191,6 +203,10 @@ func (f *Filter) Binds(now Label) (yes, known bool) {
 func (f *Filter) Cover(l *Label) {
 	if f.passed || f.label.Ring != l.Ring {
 		return
+	}
+	l.Records = max(l.Records, f.label.Records)
+	if f.label.After != 0 { // it is given to nobody unless that comes next here, too
+		l.After = f.label.After
 	}
 	for r, next := range f.label.Next {
 		if pos := f.label.Pos[r]; next > l.Next[r] || next == l.Next[r] && pos > l.Pos[r] {

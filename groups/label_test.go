@@ -9,14 +9,14 @@ import (
 )
 
 func TestLabelBytes(t *testing.T) {
-	l := Label{Ring: 7, Num: 3}
+	l := Label{Ring: 7, Num: 3, Records: 1 << 33, After: 1 << 63}
 	l.Add(10, 16)
 	l.Add(1<<40, 0)
 	got, err := ParseLabel(l.Append(nil))
 	if err != nil || !reflect.DeepEqual(got, l) {
 		t.Errorf("got %+v, %v, want %+v", got, err, l)
 	}
-	for _, b := range [][]byte{nil, make([]byte, 15), make([]byte, 17), make([]byte, MaxLabel+labelEntry)} {
+	for _, b := range [][]byte{nil, make([]byte, labelHead-1), make([]byte, labelHead+1), make([]byte, MaxLabel+labelEntry)} {
 		if _, err := ParseLabel(b); err == nil {
 			t.Errorf("%d bytes are a label", len(b))
 		}
@@ -78,6 +78,7 @@ func TestFilter(t *testing.T) {
 func TestCover(t *testing.T) {
 	var given, own Label
 	given.Ring, own.Ring = 20, 20
+	given.Records, own.Records, given.After = 5, 4, 30
 	given.Add(8, 32)
 	given.Add(3, 0)
 	own.Add(8, 16)
@@ -85,7 +86,7 @@ func TestCover(t *testing.T) {
 	f := NewFilter(20)
 	f.Restored(given)
 	f.Cover(&own)
-	if want := []uint64{8, 4}; !reflect.DeepEqual(own.Next, want) || own.Pos[0] != 32 || own.Pos[1] != 0 {
+	if want := []uint64{8, 4}; !reflect.DeepEqual(own.Next, want) || own.Pos[0] != 32 || own.Pos[1] != 0 || own.Records != 5 || own.After != 30 {
 		t.Errorf("got %+v", own)
 	}
 	own.Ring, own.Next[0] = 30, 1

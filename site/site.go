@@ -140,6 +140,15 @@ func (s *Site) Blocked() bool { return s.agreement.Blocked() || s.vigil.stuck }
 // Ending tells whether the view is being brought to its end.
 func (s *Site) Ending() bool { return s.machine.Frozen() }
 
+// After returns the key of the view for which this one is being finished; 0: it is not.
+// What is delivered then depends on it.
+func (s *Site) After() uint64 {
+	if p, ok := s.agreement.Decided(); ok {
+		return p.Next.Key()
+	}
+	return 0
+}
+
 // Suspected returns why the member with this rank is suspected; 0: it is not.
 func (s *Site) Suspected(rank int) membership.Reason { return s.agreement.Suspected(rank) }
 

@@ -110,6 +110,22 @@ func TestLone(t *testing.T) {
 	}
 }
 
+// TestLoneOverSlowLinks: letters take about as long as the timeout, so members go each
+// their own way while states are under way between them.
+func TestLoneOverSlowLinks(t *testing.T) {
+	for seed, why := range map[uint64]string{
+		60001768: "a donor gave a state while it ended its view in another order than the one who joined, which went elsewhere",
+		60002008: "of the same",
+	} {
+		s := Generate(seed)
+		s.Lone, s.Loss, s.Dup, s.Jitter = true, 0.05*float64(seed%7), 0.05*float64(seed%3), int64(seed%5)*2*milli
+		s.Timeout, s.Delay = 10*milli, 900*micro
+		if v := Run(s, 0, nil).Violation; v != nil {
+			t.Errorf("seed %d: %v\nit failed before because %s", seed, v, why)
+		}
+	}
+}
+
 // divided is a scenario in which nothing happens but that a cut leaves somebody on
 // each side, for long.
 func divided(seed uint64) Scenario {

@@ -289,7 +289,7 @@ func (p *node) tell(t *groups.Group[*local]) {
 // offer takes a snapshot for a joiner, at this place in the order.
 func (p *node) offer(t *groups.Group[*local], key offerKey) {
 	o := p.offerOf(key)
-	o.label = groups.LabelAt(p.proc.Site().Machine())
+	o.label = groups.LabelAt(p.proc.Site().Machine(), p.proc.Site().After())
 	o.label.Num = t.Views
 	if r := t.Local.restore; r != nil {
 		if r.done {

@@ -154,7 +154,7 @@ func (p *node) showGroups() {
 		if r == nil || !r.done {
 			continue
 		}
-		switch yes, known := r.filter.Binds(groups.LabelAt(p.proc.Site().Machine())); {
+		switch yes, known := r.filter.Binds(groups.LabelAt(p.proc.Site().Machine(), p.proc.Site().After())); {
 		case yes:
 			p.show(g)
 		case known:
@@ -319,7 +319,7 @@ func (p *node) passGroups(c site.Change) {
 
 // bound tells whether the group has a state to go on with, though it is not up to date.
 func (p *node) bound(g *local) bool {
-	yes, _ := g.restore.filter.Binds(groups.LabelAt(p.proc.Site().Machine()))
+	yes, _ := g.restore.filter.Binds(groups.LabelAt(p.proc.Site().Machine(), p.proc.Site().After()))
 	return g.restore.done && yes
 }
 
@@ -344,7 +344,7 @@ func (g *local) ringPasses(c site.Change) {
 	if r == nil {
 		return
 	}
-	r.filter.Ended(groups.LabelAt(c.Ended))
+	r.filter.Ended(groups.LabelAt(c.Ended, c.Next.Key()))
 	r.kept = append(r.kept, groups.Record{Mark: groups.Ring, At: c.Next.Key()})
 	if r.running != nil && !r.hopes(c.Next) {
 		r.running.end(state{}, groups.Label{}, false)
