@@ -23,7 +23,7 @@ const (
 	Propose                         // Proposal at Ballot; Holders tells who has the cut
 	Accepted                        // at Ballot: I hold the cut
 	Install                         // Proposal is decided
-	Gone                            // the ring goes on without you: Text
+	Gone                            // the ring goes on without you: Ring, Text
 	WantState                       // send me the ring's state at the opening of View
 	State                           // that: Blob
 	Hears                           // your multicast reaches me, or does not: Heard
@@ -97,6 +97,7 @@ type Letter struct {
 	View     uint64 // key of the view that it is about
 	Num      uint64 // and its number
 	Ballot   Ballot
+	Ring     uint64 // Gone: which goes on; it is written in Ballot's place
 	Accepted Ballot // Promise: at which Proposal was accepted; 0: none
 	Row      []uint64
 	Proposal Proposal
@@ -119,7 +120,11 @@ func (l Letter) Append(b []byte) []byte {
 	b = append(b, byte(l.Kind))
 	b = le.AppendUint64(b, l.View)
 	b = le.AppendUint64(b, l.Num)
-	b = le.AppendUint64(b, uint64(l.Ballot))
+	if l.Kind == Gone {
+		b = le.AppendUint64(b, l.Ring)
+	} else {
+		b = le.AppendUint64(b, uint64(l.Ballot))
+	}
 	switch l.Kind {
 	case Join:
 		b = append(l.Member.append(b), bit(l.Lone))
@@ -178,8 +183,10 @@ func ParseLetter(b []byte) (l Letter, err error) {
 	case Invite:
 		l.Full = r.view()
 		r.bad = r.bad || l.Full.Validate() != nil
-	case Refuse, Gone:
+	case Refuse:
 		l.Text = r.text()
+	case Gone:
+		l.Ring, l.Ballot, l.Text = uint64(l.Ballot), 0, r.text()
 	case Suspect:
 		l.Suspicions = r.departures()
 	case Promise:

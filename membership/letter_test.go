@@ -63,7 +63,10 @@ func letterOf(kind LetterKind) *rapid.Generator[Letter] {
 			l.Member, l.Lone = anyControl.Draw(t, "member"), rapid.Bool().Draw(t, "lone")
 		case Invite:
 			l.Full = anyViewOf(1).Draw(t, "full")
-		case Refuse, Gone:
+		case Gone:
+			l.Ring, l.Ballot = uint64(l.Ballot), 0
+			fallthrough
+		case Refuse:
 			l.Text = rapid.StringN(0, -1, 255).Draw(t, "text")
 		case Suspect:
 			l.Suspicions = orNil(anyDepartures.Draw(t, "suspicions"))

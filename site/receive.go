@@ -95,7 +95,7 @@ func (s *Site) Letter(now int64, from uint64, l membership.Letter) {
 	case l.Kind == membership.Gone:
 		// The ring has gone on without this member, whoever decided that.
 		// If it knows what was decided and holds the cut, it ends the view as all do.
-		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && (rank >= 0 || s.met(from)) {
+		if _, ok := s.agreement.Decided(); !ok && l.View == s.key && (rank >= 0 || s.met(from) && l.Ring == s.view.Ring) {
 			s.lost = true
 		}
 	case l.View == s.key && rank >= 0:
@@ -128,7 +128,8 @@ func (s *Site) ahead(from uint64, l membership.Letter) {
 }
 
 // met tells whether this process has written about the next view, which this
-// member was in, then: members write to each other only.
+// member was in, then: members write to each other only. It may be another ring's: this
+// member may have agreed to be in that before it came into its own.
 func (s *Site) met(id uint64) bool {
 	return slices.ContainsFunc(s.soon, func(p soon) bool { return p.from == id })
 }
@@ -143,7 +144,7 @@ func (s *Site) tell(from uint64, l membership.Letter) {
 			s.post(from, s.last) // it has missed the decision
 		}
 	case l.Num < s.view.Num && s.view.Rank(from) < 0:
-		s.post(from, membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Text: "the ring has gone on without this member"})
+		s.post(from, membership.Letter{Kind: membership.Gone, View: l.View, Num: l.Num, Ring: s.view.Ring, Text: "the ring has gone on without this member"})
 	}
 }
 

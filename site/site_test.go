@@ -251,6 +251,29 @@ func TestOthersCannotSayThatItIsGone(t *testing.T) {
 	}
 }
 
+// TestAnotherRingCannotSayThatItIsGone: one that had this member put into a view of its
+// own, by a word that it gave before it came into this ring, and has gone on without it.
+func TestAnotherRingCannotSayThatItIsGone(t *testing.T) {
+	for ring, out := range map[uint64]bool{1: true, 2: false} {
+		v, other := viewOf(2), viewOf(3)
+		other.Ring, other.Num, other.Members = ring, 2, []membership.Member{other.Members[2], other.Members[1]}
+		other.Members[0].Since = 0
+		s, z := newSite(t, v, 2), newSite(t, other, 3)
+		both := map[uint64]*Site{2: s, 3: z}
+		var p, pz program
+		z.Disconnected(ms, 2)
+		turn(ms, z, &pz, both) // and goes on alone, having said so
+		if z.View().Num != 3 {
+			t.Fatalf("the other ring is in view %d, want 3", z.View().Num)
+		}
+		turn(2*ms, s, &p, both)
+		turn(3*ms, z, &pz, both)
+		if turn(4*ms, s, &p, nil); s.Out() != out {
+			t.Errorf("told by ring %d, a member of ring 1 is out: %v", ring, s.Out())
+		}
+	}
+}
+
 // FuzzLetters: whatever comes over the control plane, nothing panics or hangs.
 func FuzzLetters(f *testing.F) {
 	v := viewOf(3)
