@@ -122,6 +122,23 @@ func TestPacketsOfTheNextViewAreKept(t *testing.T) {
 	}
 }
 
+// TestEarlyPacketsAreBoundedByBytes: of rings that this member is not in, there may come
+// any number of large ones.
+func TestEarlyPacketsAreBoundedByBytes(t *testing.T) {
+	v := viewOf(2)
+	s := newSite(t, v, 2)
+	s.Letter(ms, 1, membership.Letter{Kind: membership.Prepare, View: v.Key(), Num: 1, Ballot: 1 << 8})
+	b := make([]byte, 60_000)
+	wire.PutHeader(b, wire.Header{Kind: wire.Data, View: v.Key() + 1, Seq: 1, Body: len(b) - wire.HeaderSize - wire.SumSize})
+	wire.Seal(b)
+	for range 100 {
+		packet(ms, s, b)
+	}
+	if k := len(s.early); k == 0 || k*len(b) > 1<<20 {
+		t.Errorf("%d packets of %d bytes are kept, of a buffer of 1 MiB", k, len(b))
+	}
+}
+
 // TestTheViewBeforeIsRepaired for one who is late, and then forgotten, whether
 // or not those who joined have been heard.
 func TestTheViewBeforeIsRepaired(t *testing.T) {

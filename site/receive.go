@@ -3,6 +3,7 @@ package site
 import (
 	"slices"
 
+	"cohort/flowctl"
 	"cohort/membership"
 	"cohort/slab"
 	"cohort/wire"
@@ -17,6 +18,13 @@ type early struct {
 
 // maxEarly bounds the packets kept for the next view. More are repaired.
 const maxEarly = 1024
+
+// roomFor tells whether an early packet of so many bytes is kept. All senders of a
+// view together have no more under way than the least of its members can receive: what
+// goes beyond this one's own buffer is of a view that it will not be in.
+func (s *Site) roomFor(size int) bool {
+	return len(s.early) < maxEarly && s.earlySize+flowctl.Charge(size, false) <= int(s.view.Members[s.rank].RecvBuffer)
+}
 
 // soon is a letter about the next view, from one who is in it already.
 type soon struct {
@@ -44,9 +52,10 @@ func (s *Site) Packet(now int64, ref slab.Ref, off, size int) {
 		s.machine.Receive(now, ref, off, size)
 	case s.previous != nil && h.View == s.last.View:
 		s.previous.Receive(now, ref, off, size)
-	case s.machine.Frozen() && len(s.early) < maxEarly && wire.Verify(b):
+	case s.machine.Frozen() && s.roomFor(size) && wire.Verify(b):
 		s.pool.Retain(ref)
 		s.early = append(s.early, early{h.View, ref, off, size})
+		s.earlySize += flowctl.Charge(size, false)
 	}
 }
 
@@ -82,7 +91,7 @@ func (s *Site) drop() {
 	for _, e := range s.early {
 		s.pool.Release(e.ref)
 	}
-	s.early = s.early[:0]
+	s.early, s.earlySize = s.early[:0], 0
 }
 
 // Letter takes a letter from the process with this ID. A Blob in it is borrowed.

@@ -80,12 +80,13 @@ type Site struct {
 	lost      bool              // ... and others decided so without this member
 	wasBlock  bool              // the program has been told that the view is blocked
 
-	linked map[uint64]bool // to whom there is a connection: members, and who may become one
-	vigil  vigil
-	early  []early
-	soon   []soon
-	posts  []Post
-	outs   []Out
+	linked    map[uint64]bool // to whom there is a connection: members, and who may become one
+	vigil     vigil
+	early     []early
+	earlySize int // charged bytes of these
+	soon      []soon
+	posts     []Post
+	outs      []Out
 }
 
 // New returns the site of the member self of view v. A view that it joins, or one
