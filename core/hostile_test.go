@@ -462,6 +462,31 @@ func TestClaimsCostNothing(t *testing.T) {
 	}
 }
 
+// TestFarRecordsAreBounded: a member that makes many of them, far from where the chain
+// is, is not acknowledged; what they were put off for sets them going again.
+func TestFarRecordsAreBounded(t *testing.T) {
+	const records, enough = 10_000, 5000
+	m, in := lone(t, 3, 0)
+	none := make([]uint64, 3)
+	packet := func(from int, seq, record uint64) []byte {
+		h := wire.Header{Kind: wire.Data, View: m.viewKey, Sender: uint8(from), Seq: seq, Flags: wire.HasRecord}
+		return sealed(h, wire.AppendRecord(nil, record, 2, none, none))
+	}
+	for seq := uint64(1); seq <= records; seq++ {
+		in.receive(0, packet(2, seq, seq+1))
+	}
+	m.Flush(1)
+	m.Recycle()
+	if got := m.rows.Rcv(0)[2]; got == 0 || got > enough {
+		t.Errorf("%d packets are accepted without the first record, want some and at most %d", got, enough)
+	}
+	in.receive(2, packet(1, 1, 1))
+	m.Flush(2)
+	if got := m.Known(); got != records+1 {
+		t.Errorf("%d records are known at last, want %d", got, records+1)
+	}
+}
+
 // TestFragmentsBeyondTheirMessage are not put together in memory without end.
 func TestFragmentsBeyondTheirMessage(t *testing.T) {
 	const fragments = 2000

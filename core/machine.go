@@ -174,6 +174,8 @@ type Machine struct {
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
 	unsettled bool     // something happened since settle was last called
 	news      bool     // ... that came from outside, or was delivered
+	putOff    bool     // packets wait for room for their records
+	putOffAt  uint64   // records that were known when the first of them came
 	pack      packer
 	out       []Out
 	now       int64
@@ -288,6 +290,7 @@ func (m *Machine) Deadline() int64 {
 // settle draws the conclusions from all that came in since it was last called:
 // what is stable, what can be ordered, what can be forgotten.
 func (m *Machine) settle() {
+	m.takeUp()
 	for s := range m.streams {
 		m.scan(s)
 	}

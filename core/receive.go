@@ -133,7 +133,7 @@ func (m *Machine) exists(s int, seq uint64) {
 func (m *Machine) advance(s int) {
 	st := &m.streams[s]
 	before := st.rcv
-	for st.has(st.rcv+1) && (!m.flush.frozen || m.flush.wants(s, st.rcv+1)) {
+	for st.has(st.rcv+1) && (!m.flush.frozen || m.flush.wants(s, st.rcv+1)) && m.hasRoom(st.at(st.rcv+1)) {
 		m.accept(s, st.at(st.rcv+1))
 	}
 	switch {
@@ -141,6 +141,29 @@ func (m *Machine) advance(s int) {
 		st.gap.Closed()
 	case st.rcv > before:
 		st.gap.Progress(m.now)
+	}
+}
+
+// hasRoom tells whether there is room for what a packet says of the total order. If not
+// it stays where it is, not accepted, until the records before its own have come.
+func (m *Machine) hasRoom(e *entry) bool {
+	if e.flags&wire.HasRecord == 0 || m.flush.frozen || !m.ledger.Crowded() || m.ledger.Near(m.sections(e).Record.T) {
+		return true
+	}
+	if !m.putOff {
+		m.putOff, m.putOffAt = true, m.ledger.Known()
+	}
+	return false
+}
+
+// takeUp accepts what was put off, once the chain of records has grown. What grows it is
+// never put off, and the records in one stream ascend: so no packet waits for itself.
+func (m *Machine) takeUp() {
+	for m.putOff && m.ledger.Known() != m.putOffAt {
+		m.putOff = false
+		for s := range m.streams {
+			m.advance(s)
+		}
 	}
 }
 

@@ -74,6 +74,17 @@ func (l *Ledger) Learn(t uint64, next int, add func(cut []uint64)) bool {
 	return true
 }
 
+// maxFar is how many records that find no slot are enough: the limit is for the most that
+// there can be in a view, which is a thousand times as much as there ever is.
+const maxFar = 4096
+
+// Crowded tells whether so many records are held that only one that is Near is to be
+// learned now.
+func (l *Ledger) Crowded() bool { return len(l.far) >= maxFar }
+
+// Near tells whether record t continues the chain, or has a slot.
+func (l *Ledger) Near(t uint64) bool { return t <= l.known+1 || t-l.done < uint64(len(l.slots)) }
+
 func (l *Ledger) keepFar(t uint64, r farRecord) {
 	if l.far == nil {
 		l.far = make(map[uint64]farRecord)

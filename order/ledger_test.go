@@ -197,6 +197,28 @@ func TestLedgerDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestCrowded: what continues the chain is near whatever is held, and once it is there, so
+// is the rest.
+func TestCrowded(t *testing.T) {
+	l := NewLedger(2, 1<<20)
+	none := func([]uint64) {}
+	for r := uint64(1000); !l.Crowded(); r++ {
+		if l.Near(r) || r > 1<<16 {
+			t.Fatalf("record %d is near, or there is no bound", r)
+		}
+		l.Learn(r, 0, none)
+	}
+	if !l.Near(1) || !l.Near(60) || l.Near(900) {
+		t.Error("of records 1, 60 and 900 the first two are near, and no other")
+	}
+	for r := uint64(1); r < 1000; r++ {
+		l.Learn(r, 0, none)
+	}
+	if l.Crowded() || !l.Near(l.Known()+1) {
+		t.Error("it is crowded with nothing missing")
+	}
+}
+
 // TestFarRecordsCostTheirSize: memory is taken for the records that have come,
 // not for as many as their numbers claim.
 func TestFarRecordsCostTheirSize(t *testing.T) {
