@@ -17,7 +17,7 @@ import (
 // The hello's first line is the same in all versions, and so is the answer's size.
 const (
 	magic   = 0x6c744343 // "CCtl"
-	version = 2
+	version = 3
 
 	prefixSize = 8
 	fixedSize  = 4 + 8 + 8 + 8
