@@ -174,6 +174,7 @@ type Machine struct {
 	safeTotal bool     // safe total-order packets have come that our row does not cover yet
 	unsettled bool     // something happened since settle was last called
 	news      bool     // ... that came from outside, or was delivered
+	made      []made   // by rank
 	putOff    bool     // packets wait for room for their records
 	putOffAt  uint64   // records that were known when the first of them came
 	pack      packer
@@ -222,7 +223,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),
-		rowNos: make([]uint64, n), active: 1, now: now,
+		rowNos: make([]uint64, n), made: make([]made, n), active: 1, now: now,
 		holdMost: 2*cfg.HoldLimit + budget, keepMost: cfg.HoldLimit + budget,
 		ranges: make([]wire.Range, 0, wire.MaxRanges), cut: make([]uint64, n),
 		scratch: make([]byte, 0, wire.NAKSize), heard: make([]int64, n),

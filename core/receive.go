@@ -216,8 +216,23 @@ func (m *Machine) learn(s int, r wire.Record) {
 		if m.told >= r.T-1 {
 			m.told = r.T
 		}
-	case m.rows.Ord(s) >= r.T-1:
-		m.rows.CanOrder(s, r.T)
+	case m.made[s].to > 0 && m.made[s].to+1 == r.T:
+		m.made[s].to = r.T
+	default:
+		m.made[s] = made{r.T, r.T}
+	}
+	m.concludeMade(s)
+}
+
+// made is the records, one after the other, that a member has made last.
+type made struct{ from, to uint64 }
+
+// concludeMade notes that s can carry out the records that it has made, if it is known to be
+// able to carry out those before. The row that says so may come after them: s, which has sent it,
+// does not say it again.
+func (m *Machine) concludeMade(s int) {
+	if r := m.made[s]; r.to > 0 && m.rows.Ord(s) >= r.from-1 {
+		m.rows.CanOrder(s, r.to)
 	}
 }
 
@@ -231,6 +246,7 @@ func (m *Machine) mergeRow(from int, row wire.Row) {
 		m.exists(s, seq)
 	}
 	m.rows.CanOrder(from, row.Ord())
+	m.concludeMade(from)
 	if no := row.No(); no > m.rowNos[from] {
 		m.rowNos[from] = no
 		m.paused &^= 1 << from
