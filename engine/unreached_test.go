@@ -1,36 +1,18 @@
 package engine
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"cohort/internal/transcript"
 )
-
-// lines is what has been logged; it may be read meanwhile.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // TestSlowIsNotUnreached: a member whose handler takes long says late what it hears, and
 // nobody is told that multicast does not reach it.
 func TestSlowIsNotUnreached(t *testing.T) {
-	var log lines
+	var log transcript.Transcript
 	nodes := byAge(openRing(t, 2, func(_ int, c *Config) {
 		c.Timeout, c.Logger = time.Second, slog.New(slog.NewTextHandler(&log, nil))
 	}))

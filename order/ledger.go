@@ -75,7 +75,7 @@ func (l *Ledger) Learn(t uint64, next int, add func(cut []uint64)) bool {
 }
 
 // maxFar is how many records that find no slot are enough: the limit is for the most that
-// there can be in a view, which is a thousand times as much as there ever is.
+// there can be in a view, which honest members come nowhere near.
 const maxFar = 4096
 
 // Crowded tells whether so many records are held that only one that is Near is to be

@@ -57,10 +57,10 @@ type phase struct {
 	progress atomic.Uint64
 }
 
-func newPhase(row Row, kind Phase, log *check.Log, past *load.Past) *phase {
+func newPhase(row Row, how Phase, log *check.Log, past *load.Past) *phase {
 	p := &phase{row: row, log: log, past: past, done: make(chan struct{})}
-	if kind.Kind == Flood {
-		p.mask, p.warm = floodMask, kind.Warm
+	if how.Kind == Flood {
+		p.mask, p.warm = floodMask, how.Warm
 	} else {
 		p.hist = hdrhistogram.New(1, maxLatency, digits)
 	}
