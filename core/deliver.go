@@ -28,8 +28,8 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	m.stats.MessagesDelivered += uint64(d.count)
 	if d.packets > 0 {
 		m.unsettled, m.news = true, true // what is delivered may be forgotten
-		m.again = m.full
-		m.considerPause() // the senders may go on
+		m.considerPause()                // the senders may go on
+		m.again = m.full || m.Pausing(m.self)
 	}
 	if m.safeWait {
 		m.announce.Wait(m.now)

@@ -67,3 +67,49 @@ func TestWhatIsKeptIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// gate hands on to a sink what comes while it is open, and refuses it while it is not.
+type gate struct {
+	Sink
+	open bool
+}
+
+func (g *gate) Deliver(d *Delivery) bool { return g.open && g.Sink.Deliver(d) }
+
+// TestAPauseEndsWithItsReason: a program takes at once what its member had the sender pause for.
+// That is given back in the next turn only, which therefore has to come at once.
+func TestAPauseEndsWithItsReason(t *testing.T) {
+	l := newLab(t, 2, 1472)
+	for i := range l.ms {
+		var err error
+		if l.ms[i], err = New(0, Config{HoldLimit: 64 << 10}, testView(2, 1472), i, l.ps[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slow := &gate{Sink: l.sink[0], open: true}
+	l.sink[0] = slow
+	l.run(200)    // 10 ms: member 0 counts as sending no more
+	for range 6 { // some is always under way, so that the whole window is open
+		fill(l.now, l.ms[1], 200, 1000)
+		l.turn()
+	}
+	slow.open = false
+	fill(l.now, l.ms[1], 1<<20, 1000)
+	l.run(4)
+	m := l.ms[0]
+	if !m.Pausing(0) || m.kept < m.keepMost/2 {
+		t.Fatalf("pausing %t, %d bytes are kept; want a pause that %d bytes end", m.Pausing(0), m.kept, m.keepMost/2)
+	}
+	slow.open = true
+	m.Deliver(slow, 1<<30)
+	if m.held != 0 {
+		t.Fatalf("%d bytes are held when all is delivered", m.held)
+	}
+	if m.Deadline() > l.now {
+		t.Errorf("the next turn is due in %d ns, want now", m.Deadline()-l.now)
+	}
+	m.Flush(l.now)
+	if m.Pausing(0) {
+		t.Errorf("a pause goes on with %d bytes kept", m.kept)
+	}
+}

@@ -165,7 +165,7 @@ type Machine struct {
 	active    int      // members that sent data lately, this one included
 	acked     uint64   // own packets that the window has back
 	full      bool     // a message was refused since the last Flush
-	again     bool     // deliveries have made room for it
+	again     bool     // deliveries have made room for it, or for a pause to end
 	held      int      // charged bytes of packets not delivered
 	kept      int      // charged bytes of packets not forgotten
 	keepMost  int      // past so many, senders are told to pause: all windows and what is held are less
