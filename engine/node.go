@@ -16,6 +16,7 @@ import (
 	"cohort/control"
 	"cohort/core"
 	"cohort/engine/recorder"
+	"cohort/flowctl"
 	"cohort/groups"
 	"cohort/iomulticast"
 	"cohort/membership"
@@ -208,13 +209,10 @@ func budget(f iomulticast.Features) int {
 		b = defaultBuffer
 	}
 	if !f.GRO.On {
-		b = int(int64(b) * int64(f.Segment) / int64(f.Segment+perPacket))
+		b = int(int64(b) * int64(flowctl.Charge(f.Segment, false)) / int64(flowctl.Charge(f.Segment, true)))
 	}
 	return b
 }
-
-// perPacket is the kernel memory that a lone packet takes beside its payload, bytes.
-const perPacket = 1024
 
 // now returns the loop's time: ns since Open, monotonic.
 func (n *Node) now() int64 { return int64(time.Since(n.start)) }

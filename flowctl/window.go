@@ -3,26 +3,55 @@
 // arguments, in ns.
 package flowctl
 
+import "math/bits"
+
 // Charge is what a packet of n payload bytes costs in a receiver's kernel
 // buffer, which counts memory rather than payload. Measured on Linux 6.18: a
-// 64 B datagram is charged 832 bytes, one of 1400 B 2304, a train of 64 KiB
-// 71,000; so an eighth more than the payload, and perTrain for each datagram
-// that does not ride in a train.
+// datagram by itself is charged a power of two and 256 bytes, up to 16,005 bytes
+// of it, and 832 bytes more than the payload from there on; a train of 64 KiB
+// 71,000. So an eighth more than the payload, and for each datagram that does
+// not ride in a train perTrain, but never less than it takes alone.
 func Charge(n int, leadsTrain bool) int {
 	c := n + n/8
-	if leadsTrain {
-		c += perTrain
+	if !leadsTrain {
+		return c
 	}
-	return c
+	return max(c+perTrain, alone(n))
 }
 
 const perTrain = 768
 
+// What Linux takes for a datagram that lies in one piece of memory: the piece, in which it
+// has inPiece bytes beside it, and perPiece to describe it. 576 is the least.
+const (
+	leastPiece, mostPiece = 576, 16_384
+	inPiece, perPiece     = 379, 256
+)
+
+func alone(n int) int {
+	switch n += inPiece; {
+	case n <= leastPiece:
+		return leastPiece + perPiece
+	case n <= mostPiece:
+		return 1<<bits.Len(uint(n-1)) + perPiece
+	}
+	return 0 // in pages: perTrain and the eighth are more than that takes
+}
+
 // fits returns the bytes of the largest packet, by itself, whose charge is at most so much;
-// 0 or less if there is none.
+// less than 0 if there is none.
 func fits(charge int) int {
-	charge -= perTrain
-	return charge/9*8 + min(charge%9, 7)
+	n := charge - perTrain
+	n = n/9*8 + min(n%9, 7)
+	switch piece := charge - perPiece; {
+	case piece < leastPiece:
+		return -1
+	case piece < 1024:
+		return min(n, leastPiece-inPiece)
+	case piece < mostPiece:
+		return min(n, 1<<(bits.Len(uint(piece))-1)-inPiece)
+	}
+	return n
 }
 
 // Window bounds one sender's packets in flight: sent, and not known to have

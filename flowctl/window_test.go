@@ -136,17 +136,36 @@ func TestAllMayBeginAtOnce(t *testing.T) {
 // TestChargeIsWhatTheKernelCounts holds Charge to what was measured on Linux
 // 6.18: never less, and not much more.
 func TestChargeIsWhatTheKernelCounts(t *testing.T) {
+	type measure struct{ size, got, measured int }
 	const packets, segment = 46, 1424 // a train of 64 KiB
 	train := Charge(segment, true)
 	for range packets - 1 {
 		train += Charge(segment, false)
 	}
-	for _, c := range []struct {
-		what          string
-		got, measured int
-	}{{"64 B alone", Charge(64, true), 832}, {"1400 B alone", Charge(1400, true), 2304}, {"a train of 64 KiB", train, 71_000}} {
+	of := []measure{{packets * segment, train, 71_000}}
+	for _, d := range [][2]int{
+		{0, 832}, {64, 832}, {197, 832}, {198, 1280}, {645, 1280}, {646, 2304}, {1400, 2304}, {1669, 2304}, {1670, 4352}, {3717, 4352},
+		{3718, 8448}, {7813, 8448}, {7814, 16_640}, {8384, 16_640}, {16_005, 16_837}, {20_000, 20_832}, {65_472, 66_304}, {65_507, 66_339},
+	} {
+		of = append(of, measure{d[0], Charge(d[0], true), d[1]})
+	}
+	for _, c := range of {
 		if c.got < c.measured || c.got > c.measured*5/4 {
-			t.Errorf("%s: charged %d bytes, measured %d", c.what, c.got, c.measured)
+			t.Errorf("%d bytes: charged %d, measured %d", c.size, c.got, c.measured)
 		}
 	}
+}
+
+// TestFitsIsTheLargest: what fits is charged no more than it may be, and a byte more is.
+func TestFitsIsTheLargest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		charge := rapid.IntRange(-1, 80_000).Draw(t, "charge")
+		n := fits(charge)
+		if n >= 0 && Charge(n, true) > charge {
+			t.Errorf("%d bytes are charged %d, which is more than %d", n, Charge(n, true), charge)
+		}
+		if Charge(max(n+1, 0), true) <= charge {
+			t.Errorf("%d bytes fit %d, and fits says %d", n+1, charge, n)
+		}
+	})
 }
