@@ -335,13 +335,10 @@ func (m *Machine) ackSafeTotals() {
 	m.safeTotal = m.safeTotal || m.rows.Ord(m.self) < m.ledger.Known()
 }
 
-// activeFor is how long after its last packet a member counts as sending, ns.
-const activeFor = 10_000_000
-
 func (m *Machine) countActive() {
 	m.active = 1
 	for s := range m.streams {
-		if s != m.self && m.streams[s].heard > m.now-activeFor {
+		if s != m.self && m.streams[s].heard > m.now-flowctl.ActiveFor {
 			m.active++
 		}
 	}

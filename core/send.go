@@ -109,7 +109,7 @@ func (m *Machine) wholeInNext(size int) bool {
 	}
 	sections := p.size - p.limit
 	next := wire.HeaderSize + wire.FrameSize + size + sections
-	return next <= m.mostAt(p.off+p.pos+sections) && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.active)
+	return next <= m.mostAt(p.off+p.pos+sections) && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.now, m.active)
 }
 
 // minFragment bounds how small a fragment is worth a frame of its own, bytes.
@@ -250,7 +250,7 @@ func (m *Machine) capacity(force bool) int {
 	case m.paused != 0:
 		return 0
 	}
-	return m.window.Room(least, most, m.active)
+	return m.window.Room(m.now, least, most, m.active)
 }
 
 // mostAt returns what a lone packet may have, bytes, where the slab is used up to off: what is
@@ -328,7 +328,7 @@ func (m *Machine) keepOwn(size, charge int) {
 	e.charge = uint32(charge)
 	m.held, m.kept = m.held+charge, m.kept+charge
 	own.top = seq
-	m.window.Sent(charge)
+	m.window.Sent(m.now, charge)
 	m.stats.PacketsSent++
 	m.stats.BytesSent += uint64(size)
 	m.unsettled = true

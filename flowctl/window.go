@@ -62,7 +62,8 @@ type Window struct {
 	common   int // divided among the senders that are active
 	inflight int // charged bytes
 	packets  int
-	starting bool // nothing sent since it was last empty has arrived yet
+	sent     int64 // when the last one was, ns
+	starting bool  // nothing sent since a rest has arrived everywhere yet
 }
 
 // MaxPackets bounds a sender's packets in flight, whatever their size: what the
@@ -73,20 +74,28 @@ const MaxPackets = 4096
 // has budget bytes of kernel memory. A fifth is left for rows, repairs and what
 // the charge does not see; of the rest each member always owns its part of one
 // half, and the active senders share the other half: once they have heard of each
-// other. So a member that had nothing in flight keeps to its part until its first
-// packet has arrived everywhere, for all may begin at the same instant.
+// other. So a member that has rested keeps to its part until its first packet has
+// arrived everywhere, for all may begin at the same instant.
 func NewWindow(budget, n int) *Window {
 	usable := budget / 5 * 4
-	return &Window{share: usable / 2 / n, common: usable / 2}
+	return &Window{share: usable / 2 / n, common: usable / 2, sent: -ActiveFor}
 }
+
+// ActiveFor is how long after its last packet came a member counts as sending, ns.
+const ActiveFor int64 = 10_000_000
+
+// rests tells whether the others may have forgotten by now that this member sends. What
+// it sent last has arrived if nothing is in flight, and they remember that for ActiveFor:
+// half of it is for the way of what comes next.
+func (w *Window) rests(now int64) bool { return w.packets == 0 && now-w.sent > ActiveFor/2 }
 
 // Limit returns the charged bytes that may be in flight while active senders,
 // this one included, send.
 func (w *Window) Limit(active int) int { return w.share + w.common/max(active, 1) }
 
 // Left returns the charged bytes that may be sent beside what is in flight; 0 or less if none may.
-func (w *Window) Left(active int) int {
-	if w.packets == 0 || w.starting {
+func (w *Window) Left(now int64, active int) int {
+	if w.starting || w.rests(now) {
 		return w.share - w.inflight
 	}
 	return w.Limit(active) - w.inflight
@@ -94,8 +103,8 @@ func (w *Window) Left(active int) int {
 
 // Room returns how large a packet may be sent, bytes, from least to most; 0 if none may be.
 // A window too small for even one of the least still lets one at a time through.
-func (w *Window) Room(least, most, active int) int {
-	switch room := fits(w.Left(active)); {
+func (w *Window) Room(now int64, least, most, active int) int {
+	switch room := fits(w.Left(now, active)); {
 	case w.packets >= MaxPackets:
 		return 0
 	case room >= least:
@@ -107,8 +116,9 @@ func (w *Window) Room(least, most, active int) int {
 }
 
 // Sent notes a packet on its way.
-func (w *Window) Sent(charge int) {
-	w.starting = w.starting || w.packets == 0
+func (w *Window) Sent(now int64, charge int) {
+	w.starting = w.starting || w.rests(now)
+	w.sent = now
 	w.inflight += charge
 	w.packets++
 }

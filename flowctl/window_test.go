@@ -21,15 +21,15 @@ func TestWindowsFitTheBudget(t *testing.T) {
 			t.Fatalf("%d of %d members may have %d bytes in flight, the budget is %d", active, n, sum, budget)
 		}
 		limit := w.share
-		w.Sent(charge)
+		w.Sent(0, charge)
 		if rapid.Bool().Draw(t, "under way") {
-			w.Sent(charge)
+			w.Sent(0, charge)
 			w.Acked(charge)
 			limit = w.Limit(active)
 		}
 		packets := 1
-		for ; w.Room(size, size, active) != 0; packets++ {
-			w.Sent(charge)
+		for ; w.Room(0, size, size, active) != 0; packets++ {
+			w.Sent(0, charge)
 		}
 		if w.InFlight() != packets*charge {
 			t.Fatalf("%d bytes in flight, want %d packets of %d", w.InFlight(), packets, charge)
@@ -48,10 +48,10 @@ func TestRoomIsWhatFits(t *testing.T) {
 		least := rapid.IntRange(1, 65_507).Draw(t, "least")
 		most := rapid.IntRange(least, 65_507).Draw(t, "most")
 		for range rapid.IntRange(0, 5).Draw(t, "packets") { // none has arrived: the share is all there is
-			w.Sent(rapid.IntRange(1, 80_000).Draw(t, "charge"))
+			w.Sent(0, rapid.IntRange(1, 80_000).Draw(t, "charge"))
 		}
 		left := w.share - w.inflight
-		switch got := w.Room(least, most, 1); {
+		switch got := w.Room(0, least, most, 1); {
 		case got == 0:
 			if w.packets == 0 || Charge(least, true) <= left {
 				t.Fatalf("no room for %d bytes beside %d packets, of the window %d are left", least, w.packets, left)
@@ -69,15 +69,15 @@ func TestRoomIsWhatFits(t *testing.T) {
 func TestTooSmallAWindowLetsOnePacketThrough(t *testing.T) {
 	for _, budget := range []int{0, 1, 100} {
 		w := NewWindow(budget, 3)
-		if w.Room(2000, 4000, 3) != 2000 {
+		if w.Room(0, 2000, 4000, 3) != 2000 {
 			t.Fatalf("budget %d: nothing can ever be sent", budget)
 		}
-		w.Sent(Charge(2000, true))
-		if w.Room(1, 4000, 3) != 0 {
+		w.Sent(0, Charge(2000, true))
+		if w.Room(0, 1, 4000, 3) != 0 {
 			t.Errorf("budget %d: a second packet may follow the first", budget)
 		}
 		w.Acked(Charge(2000, true))
-		if w.InFlight() != 0 || w.Room(2000, 2000, 3) == 0 {
+		if w.InFlight() != 0 || w.Room(0, 2000, 2000, 3) == 0 {
 			t.Errorf("budget %d: closed with %d bytes in flight", budget, w.InFlight())
 		}
 	}
@@ -88,9 +88,9 @@ var tenThousand = fits(10_000)
 
 // fill sends packets that are charged 10,000 bytes until the window closes, and returns how
 // many are in flight.
-func fill(w *Window, active int) int {
-	for w.Room(tenThousand, tenThousand, active) != 0 {
-		w.Sent(10_000)
+func fill(now int64, w *Window, active int) int {
+	for w.Room(now, tenThousand, tenThousand, active) != 0 {
+		w.Sent(now, 10_000)
 	}
 	return w.InFlight() / 10_000
 }
@@ -100,26 +100,32 @@ func fill(w *Window, active int) int {
 // become active, and it is closed until enough has arrived.
 func TestAWindowOpensAndShrinks(t *testing.T) {
 	w := NewWindow(1_000_000, 4)
-	if got := fill(w, 1); got != 10 { // 100,000 of its own
+	if got := fill(0, w, 1); got != 10 { // 100,000 of its own
 		t.Errorf("at the start: %d packets, want 10", got)
 	}
 	w.Acked(10_000)
-	if got := fill(w, 1); got != 50 { // and the 400,000 that are shared
+	if got := fill(0, w, 1); got != 50 { // and the 400,000 that are shared
 		t.Errorf("alone: %d packets, want 50", got)
 	}
-	if w.Room(tenThousand, tenThousand, 4) != 0 {
+	if w.Room(0, tenThousand, tenThousand, 4) != 0 {
 		t.Error("four are active and the window is still open")
 	}
 	for w.InFlight() > 190_000 {
 		w.Acked(10_000)
 	}
-	if got := fill(w, 4); got != 20 { // 100,000 and a fourth of 400,000
+	if got := fill(0, w, 4); got != 20 { // 100,000 and a fourth of 400,000
 		t.Errorf("one of four: %d packets, want 20", got)
 	}
 	for w.InFlight() > 0 {
 		w.Acked(10_000)
 	}
-	if got := fill(w, 1); got != 10 {
+	if got := fill(ActiveFor/2, w, 1); got != 50 {
+		t.Errorf("after a short rest: %d packets, want 50", got)
+	}
+	for w.InFlight() > 0 {
+		w.Acked(10_000)
+	}
+	if got := fill(ActiveFor+1, w, 1); got != 10 {
 		t.Errorf("at the start of the next burst: %d packets, want 10", got)
 	}
 }
@@ -127,7 +133,7 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 // TestAllMayBeginAtOnce: nobody has heard of anybody yet, and it fits all the same.
 func TestAllMayBeginAtOnce(t *testing.T) {
 	for n := 1; n <= 64; n++ {
-		if sum := n * fill(NewWindow(8<<20, n), 1) * 10_000; sum > 8<<20/5*4 {
+		if sum := n * fill(0, NewWindow(8<<20, n), 1) * 10_000; sum > 8<<20/5*4 {
 			t.Errorf("%d members may have %d bytes in flight", n, sum)
 		}
 	}
