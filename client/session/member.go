@@ -25,14 +25,13 @@ type Member struct {
 	stopped bool   // in no view that goes on
 	last    uint64 // token given last
 
-	sessions  map[uint64][]*Session // by client; also dead ones that are still sending
-	rounds    map[uint64]*round     // that this member waits for, by token
-	questions int
-	dirty     []*Session // that have sent since the last marker
-	marks     []mark     // what the marker that is on its way covers
-	marking   uint64     // its token; 0: none is
-	leaving   []farewell // clients to be forgotten
-	closing   uint64     // token of the closing that is on its way; 0: none is
+	sessions map[uint64][]*Session // by client; also dead ones that are still sending
+	rounds   map[uint64]*round     // that this member waits for, by token
+	dirty    []*Session            // that have sent since the last marker
+	marks    []mark                // what the marker that is on its way covers
+	marking  uint64                // its token; 0: none is
+	leaving  []farewell            // clients to be forgotten
+	closing  uint64                // token of the closing that is on its way; 0: none is
 
 	out []Output
 }
