@@ -116,6 +116,9 @@ func (g *Group) pose(ctx context.Context, l Level, payload []byte, want Replies)
 	if n.onLoop() {
 		return nil, fmt.Errorf("engine: %w: Ask inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	if want < All {
 		return nil, fmt.Errorf("engine: %w: %d replies, want a number from 0 on, Majority or All", ErrConfig, int(want))
 	}

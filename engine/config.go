@@ -49,6 +49,10 @@ var (
 	ErrState      = errors.New("the group's state could not be had")
 )
 
+// errNoContext is for a context that is nil. It is looked for before anything is done: where it
+// is first needed, a call may have to be taken back already.
+var errNoContext = fmt.Errorf("engine: %w: the context is nil, want one such as context.Background()", ErrConfig)
+
 // Config says which ring a node belongs to and how it reaches it. Only Interface
 // must be set.
 type Config struct {

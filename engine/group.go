@@ -192,11 +192,15 @@ func (g *Group) Size() int { return int(g.size.Load()) }
 // the message is then on its way, and reaches every member that stays. Messages
 // of one goroutine are delivered in the order sent, across levels.
 //
-// Errors wrap ErrClosed, ErrNotMember, ErrTooLarge, ErrLevel, or the context's;
+// Errors wrap ErrClosed, ErrNotMember, ErrTooLarge, ErrLevel, ErrConfig for a context that is
+// nil, or the context's;
 // ErrNoQuorum and ErrExpelled, at once, also when they come about while Send waits;
 // inside a handler, which cannot wait, ErrWouldBlock. With an error, no member
 // delivers the message.
 func (g *Group) Send(ctx context.Context, l Level, payload []byte) error {
+	if ctx == nil { // not only where it has to wait, so that it is found before there is load
+		return errNoContext
+	}
 	return g.submit(ctx, true, l, kindPlain, payload)
 }
 

@@ -35,6 +35,12 @@ func (n *Node) JoinAll(ctx context.Context, names []string, handler func(name st
 	if n.onLoop() {
 		return nil, fmt.Errorf("engine: %w: Join inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
 	}
+	switch {
+	case ctx == nil:
+		return nil, errNoContext
+	case handler == nil:
+		return nil, fmt.Errorf("engine: %w: %d groups: the function that returns their handlers is nil", ErrConfig, len(names))
+	}
 	list, sent := make([]*Group, 0, len(names)), 0
 	err := func() error {
 		for _, name := range names {
@@ -223,6 +229,9 @@ func (g *Group) Leave(ctx context.Context) error { return g.node.LeaveAll(ctx, [
 func (n *Node) LeaveAll(ctx context.Context, list []*Group) (first error) {
 	if n.onLoop() {
 		return fmt.Errorf("engine: %w: Leave inside a handler waits for the handler to return: call it on another goroutine", ErrWouldBlock)
+	}
+	if ctx == nil {
+		return errNoContext
 	}
 	inside := n.groups.onQueue()
 	if inside != nil {

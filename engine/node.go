@@ -93,6 +93,9 @@ type Node struct {
 // ErrNoView and the context's. The node's goroutines and sockets are gone when
 // Close returns.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -247,6 +250,9 @@ func (n *Node) Features() iomulticast.Features {
 // ErrClosed or the context's; inside a handler, without which no view can come, ErrWouldBlock
 // if there are fewer.
 func (n *Node) AwaitMembers(ctx context.Context, count int) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	for {
 		p := n.presence.now()
 		if p.standing == inView && len(p.view.Members) >= count {
