@@ -29,6 +29,9 @@ type Host[M Machine] struct {
 	err     error         // why the machine cannot go on
 }
 
+// errNoContext is for a context that is nil; see package engine.
+var errNoContext = fmt.Errorf("toolkit: %w: the context is nil, want one such as context.Background()", engine.ErrConfig)
+
 const tryEvery = 10 * time.Millisecond // how often what could not be sent is
 
 type outgoing struct {
@@ -74,6 +77,9 @@ func (h *Host[M]) DoAwait(ctx context.Context, f func(m M, out Out) error, done 
 
 // do is Do. It returns the machine's life that f was called in.
 func (h *Host[M]) do(ctx context.Context, f func(m M, out Out) error) (life int, err error) {
+	if ctx == nil {
+		return 0, errNoContext
+	}
 	select {
 	case h.sending <- struct{}{}:
 		defer func() { <-h.sending }()
@@ -153,6 +159,9 @@ func (h *Host[M]) trouble() error {
 // engine.ErrClosed, ErrNotMember, or ErrExpelled: the group has gone on without this
 // member meanwhile, and with a machine that has begun anew.
 func (h *Host[M]) Await(ctx context.Context, done func(m M) (bool, error)) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.await(ctx, h.life, done)

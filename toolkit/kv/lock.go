@@ -56,6 +56,9 @@ func (m *Map[K, V]) leaveLocks(ctx context.Context) error {
 
 // lockLocks waits for another's call that joins the locks' group, or leaves it.
 func (m *Map[K, V]) lockLocks(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	select {
 	case m.locking <- struct{}{}:
 		return nil

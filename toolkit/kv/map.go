@@ -12,6 +12,9 @@ import (
 	"cohort/toolkit/rsm"
 )
 
+// errNoContext is for a context that is nil; see package engine.
+var errNoContext = fmt.Errorf("kv: %w: the context is nil, want one such as context.Background()", engine.ErrConfig)
+
 // Map is one member's copy of a map. Its methods may be called from any goroutine, but
 // not inside a handler of the node.
 //

@@ -76,6 +76,9 @@ func (w *Watcher[K, V]) Close() {
 // Next returns the next event, and waits for it if need be. It is for one goroutine at a
 // time. Errors are the codecs', or wrap ctx's, engine.ErrClosed or engine.ErrNotMember.
 func (w *Watcher[K, V]) Next(ctx context.Context) (e Event[K, V], err error) {
+	if ctx == nil {
+		return e, errNoContext
+	}
 	for {
 		all, next, ok := w.take()
 		switch {

@@ -43,6 +43,9 @@ type Rule struct {
 	Level   engine.Level
 }
 
+// errNoContext is for a context that is nil; see package engine.
+var errNoContext = fmt.Errorf("pubsub: %w: the context is nil, want one such as context.Background()", engine.ErrConfig)
+
 const (
 	defaultGroups       = 16
 	maxGroups           = 1 << 16
@@ -107,8 +110,11 @@ type published struct {
 
 // Join returns the node's part in the space of topics that cfg names. With Keep it joins
 // all groups, and where that fails leaves within a second more those that it had joined;
-// else it joins none yet, and ctx is not used. Errors are those of engine.Node.Join.
+// else it joins none yet, and of ctx no more is wanted than that it is not nil. Errors are those of engine.Node.Join.
 func Join(ctx context.Context, node *engine.Node, cfg Config) (*Broker, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -190,6 +196,9 @@ func (b *Broker) published(topic string) (published, error) {
 // Leave ends all subscriptions, as Sub.Close does, and leaves all groups. Errors are
 // those of engine.Group.Leave.
 func (b *Broker) Leave(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	b.left.Store(true)
 	b.mu.Lock()
 	subs := b.subs

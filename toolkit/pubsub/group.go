@@ -38,6 +38,9 @@ type group struct {
 const wholeTurn = math.MaxInt64
 
 func (g *group) begin(ctx context.Context, turn int64) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	if err := g.turns.Acquire(ctx, turn); err != nil {
 		return fmt.Errorf("pubsub: waiting for the group: %w", err)
 	}

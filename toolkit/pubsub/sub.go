@@ -43,6 +43,9 @@ type Sub struct {
 // them waits until ctx ends, and what had been joined by then is left within a second more.
 // Errors are those of engine.Node.Join.
 func (b *Broker) Subscribe(ctx context.Context, pattern string, o Options, f func(m *Message)) (*Sub, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	if err := checkPattern(pattern); err != nil {
 		return nil, err
 	}
@@ -121,6 +124,9 @@ func (s *Sub) run(f func(m *Message)) {
 // process needs; errors are those of engine.Group.Leave. After an error Close may be called
 // again, and goes on with the groups that it came from.
 func (s *Sub) Close(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	s.queue.close(true)
 	s.b.mu.Lock()
 	delete(s.b.subs, s)
