@@ -41,6 +41,9 @@ type Client struct {
 // what became of the last attempt, and wraps the context's. Others name a value of cfg
 // that cannot be, and wrap engine.ErrConfig. Close must be called.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -86,6 +89,9 @@ func (c *Client) Group(name string) (*Group, error) {
 // then, as long as a majority of the members goes on. Errors wrap ErrClosed, ErrForgotten
 // or the context's.
 func (c *Client) Sync(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	c.mu.Lock()
 	upto := c.window.Added()
 	c.mu.Unlock()

@@ -24,6 +24,9 @@ var (
 	ErrForgotten = errors.New("the group does not know this client any more")
 )
 
+// errNoContext is for a context that is nil; see package engine.
+var errNoContext = fmt.Errorf("client: %w: the context is nil, want one such as context.Background()", engine.ErrConfig)
+
 // Config says which members a client may use, and for which groups. Only Members and
 // Groups must be set.
 type Config struct {

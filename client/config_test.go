@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -8,6 +9,36 @@ import (
 
 	"cohort/engine"
 )
+
+// TestNilContext is refused by name, as in package engine, and nothing is sent.
+func TestNilContext(t *testing.T) {
+	places := openPlaces(t, 1)
+	c, g := dial(t, nil, addrs(places)...)
+	var none context.Context
+	for what, call := range map[string]func() error{
+		"Dial": func() error { _, err := Dial(none, c.cfg); return err },
+		"Sync": func() error { return c.Sync(none) },
+		"Send": func() error { return g.Send(none, engine.Total, []byte("sent")) },
+		"Ask":  func() error { _, err := g.Ask(none, engine.Total, []byte("asked"), engine.All); return err },
+	} {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					t.Errorf("%s: panics: %v", what, p)
+				}
+			}()
+			if err := call(); !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), "context") {
+				t.Errorf("%s: %v, want ErrConfig that names the context", what, err)
+			}
+		}()
+	}
+	if err := c.Sync(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := places[0].replica.list(); len(got) > 0 {
+		t.Errorf("%q is applied", got)
+	}
+}
 
 // TestBadConfig: what cannot be is refused with one error, as in package engine.
 func TestBadConfig(t *testing.T) {

@@ -34,7 +34,7 @@ func (g *Group) Name() string { return g.name }
 // Send sends payload, 0 to MaxPayload bytes, to the group at level l. It waits for room
 // until ctx ends, and returns when payload is the caller's again. Messages of a client
 // are applied in the order of the calls, across its groups too. Errors wrap
-// engine.ErrTooLarge, engine.ErrLevel, ErrClosed, ErrForgotten or the context's; with an
+// engine.ErrTooLarge, ErrLevel or ErrConfig, ErrClosed, ErrForgotten or the context's; with an
 // error no member ever applies the message.
 func (g *Group) Send(ctx context.Context, l engine.Level, payload []byte) error {
 	_, err := g.add(ctx, &session.Message{Level: l}, payload)
@@ -81,6 +81,8 @@ func (g *Group) Ask(ctx context.Context, l engine.Level, payload []byte, want en
 func (g *Group) add(ctx context.Context, m *session.Message, payload []byte) (*session.Message, error) {
 	c := g.client
 	switch {
+	case ctx == nil:
+		return nil, errNoContext
 	case len(payload) > MaxPayload:
 		return nil, fmt.Errorf("client: %w: %d bytes, want at most %d", engine.ErrTooLarge, len(payload), MaxPayload)
 	case !m.Level.Valid():
