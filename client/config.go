@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"cohort/client/session"
@@ -58,6 +59,7 @@ const (
 )
 
 func (c Config) withDefaults() (Config, error) {
+	c.Members, c.Groups = slices.Clone(c.Members), slices.Clone(c.Groups) // used as long as the client lives
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,30 @@ func TestNilContext(t *testing.T) {
 	}
 	if got := places[0].replica.list(); len(got) > 0 {
 		t.Errorf("%q is applied", got)
+	}
+}
+
+// TestConfigIsCopied: the caller may use its slices for something else afterwards, also while
+// the client looks for another member.
+func TestConfigIsCopied(t *testing.T) {
+	places := openPlaces(t, 2)
+	cfg := Config{Members: addrs(places[:1]), Groups: []string{"orders"}, Timeout: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+	c, err := Dial(patient(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cfg.Members[0], cfg.Groups[0] = "127.0.0.1:1", "others"
+	g, err := c.Group("orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	places[0].close()
+	places[0].down = false
+	places[0].open(2)
+	eventually(t, "the client is let in again", func() bool { return c.Moves() == 2 })
+	if err := g.Send(patient(t), engine.Total, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,7 @@ const (
 )
 
 func (c Config) withDefaults() (Config, error) {
+	c.Rules = slices.Clone(c.Rules) // looked at as long as the broker lives
 	if c.Name == "" {
 		c.Name = "default"
 	}

@@ -167,6 +167,16 @@ func TestLevels(t *testing.T) {
 	testring.Eventually(t, "x", func() bool { return slices.Equal(l.now(), []string{"orders.1=x"}) })
 }
 
+// TestRulesAreCopied: the caller may use its slice for something else afterwards.
+func TestRulesAreCopied(t *testing.T) {
+	rules := []Rule{{"orders.>", engine.Total}}
+	b := joinAll(t, testring.Open(t, 1, testring.Timeout), Config{Rules: rules})[0]
+	rules[0] = Rule{"orders.>", engine.FIFO}
+	if err := b.Publish(testring.Patient(t), "orders.1", engine.Total, nil); err != nil {
+		t.Errorf("%v, want the rule as it was at Join", err)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	n := testring.Open(t, 1, testring.Timeout)[0]
 	for _, c := range []Config{
