@@ -50,11 +50,20 @@ func (g *Group) Ask(ctx context.Context, l engine.Level, payload []byte, want en
 	return replies, err
 }
 
-// Leave is engine.Group.Leave. Clients of the group are sent away first.
+// Leave is engine.Group.Leave. Clients of the group are sent away as soon as it is left, by
+// this call or, if that was cut short, later; as long as it is not, they are served.
 func (g *Group) Leave(ctx context.Context) error {
+	if err := g.group.Leave(ctx); err != nil {
+		return err
+	}
+	g.end()
+	return nil
+}
+
+// end lets go of a group that has been left.
+func (g *Group) end() {
 	g.server.remove(g)
 	g.do((*session.Member).Stop)
-	return g.group.Leave(ctx)
 }
 
 // Name is the group's.

@@ -86,6 +86,13 @@ func (s *Server) join(ctx context.Context, name string, h engine.Handler, wrap f
 	s.mu.Lock()
 	s.groups[name] = g
 	s.mu.Unlock()
+	go func() {
+		select {
+		case <-group.Gone(): // Leave was cut short, or the engine has given the group up
+			g.end()
+		case <-s.node.Done():
+		}
+	}()
 	return g, nil
 }
 
