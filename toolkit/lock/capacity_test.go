@@ -55,6 +55,37 @@ func TestRightBehindWrong(t *testing.T) {
 	}
 }
 
+// TestRightBehindWrongThatIsFirst: those before the wrong one are gone, and the news that its
+// owner has been refused has yet to come.
+func TestRightBehindWrongThatIsFirst(t *testing.T) {
+	q := memberOne()
+	q.request(2, 1, 1, 3)
+	q.request(3, 1, 1, 4)
+	q.release(2, 1)
+	c := q.asks(1, 3)
+	if c.err != nil || c.grant != nil {
+		t.Fatalf("%v, granted: %v; want it to wait", c.err, c.grant != nil)
+	}
+	if q.release(3, 1); c.grant == nil {
+		t.Error("it is not granted once the wrong one is gone")
+	}
+}
+
+// TestRightBehindOwnThatIsOver: this member itself has given up what stands before, and its
+// release has yet to come round.
+func TestRightBehindOwnThatIsOver(t *testing.T) {
+	q := memberOne()
+	old := q.asks(1, 4)
+	q.giveUp(old, discard{})
+	c := q.asks(1, 3)
+	if c.err != nil || c.grant != nil {
+		t.Fatalf("%v, granted: %v; want it to wait", c.err, c.grant != nil)
+	}
+	if q.release(1, old.serial); c.grant == nil {
+		t.Error("it is not granted once the other is gone")
+	}
+}
+
 // TestWrongMayBeRight: to its owner the semaphore may have been free, and then it has what
 // its own capacity promises.
 func TestWrongMayBeRight(t *testing.T) {

@@ -29,6 +29,7 @@ type request struct {
 	name             string
 	weight, capacity uint32
 	token            uint64
+	mixed            bool // some before it had another capacity when it came
 }
 
 // claim is a request as its owner sees it.
@@ -84,7 +85,7 @@ func (m *machine) Deliver(k toolkit.Message, out toolkit.Out) {
 
 func (m *machine) requested(r *request, out toolkit.Out) {
 	earlier := m.queues[r.name]
-	m.queues[r.name] = append(earlier, r)
+	m.enter(r)
 	if r.member != m.self {
 		return
 	}
@@ -93,7 +94,7 @@ func (m *machine) requested(r *request, out toolkit.Out) {
 		m.release(r.serial, r.name, out)
 		return
 	}
-	if len(earlier) > 0 && earlier[0].capacity != r.capacity { // others that differ from the first are refused themselves
+	if len(earlier) > 0 && earlier[0].capacity != r.capacity && !m.doubtful(earlier[0]) { // others that differ from the first are refused themselves
 		m.refuse(c, fmt.Errorf("lock: %w: %q has %d, want %d", ErrCapacity, r.name, earlier[0].capacity, r.capacity), out)
 		return
 	}
@@ -101,6 +102,19 @@ func (m *machine) requested(r *request, out toolkit.Out) {
 	if c.try && c.grant == nil {
 		m.refuse(c, fmt.Errorf("lock: %w: %q", ErrTaken, r.name), out)
 	}
+}
+
+// enter puts a request at the end of its queue.
+func (m *machine) enter(r *request) {
+	q := m.queues[r.name]
+	r.mixed = slices.ContainsFunc(q, func(e *request) bool { return e.capacity != r.capacity })
+	m.queues[r.name] = append(q, r)
+}
+
+// doubtful tells whether a request may be over, and its release on the way: its owner has refused
+// it for those that it came behind, or it is this member's own, and is.
+func (m *machine) doubtful(r *request) bool {
+	return r.mixed || r.member == m.self && m.own[r.serial] == nil
 }
 
 func (m *machine) refuse(c *claim, err error, out toolkit.Out) {

@@ -126,7 +126,7 @@ func (m *machine) Restore(r io.Reader) error {
 	}
 	m.count, m.queues = count, map[string][]*request{}
 	for _, r := range list {
-		m.queues[r.name] = append(m.queues[r.name], r)
+		m.enter(r)
 	}
 	return nil
 }
