@@ -36,6 +36,7 @@ type Replica struct {
 	broken   chan struct{} // closed when the storage has failed
 	reason   error         // why it has; read after broken
 	released chan struct{} // closed when the storage is not used any more
+	cut      atomic.Bool   // a Leave has not seen the end of it
 }
 
 // Join makes the node a member of the named group with app as its copy, in the state of
@@ -257,11 +258,22 @@ func (r *Replica) Released() <-chan struct{} { return r.released }
 
 // Leave leaves the group, and waits until Released. What waits ends with
 // engine.ErrNotMember. Errors are those of engine.Group.Leave; and one that wraps ctx's, if
-// the group is left and the storage is still in use.
+// the group is left and the storage is still in use. After an error Leave may be called again,
+// and goes on with what is left to wait for.
 func (r *Replica) Leave(ctx context.Context) error {
-	if err := r.host.Leave(ctx); err != nil {
-		return err
+	err := r.host.Leave(ctx)
+	gone := errors.Is(err, engine.ErrNotMember)
+	if err == nil || gone && r.cut.Load() {
+		err, gone = r.awaitStorage(ctx), false
 	}
+	if !gone {
+		r.cut.Store(err != nil)
+	}
+	return err
+}
+
+// awaitStorage waits until Released.
+func (r *Replica) awaitStorage(ctx context.Context) error {
 	select {
 	case <-r.released:
 		return nil
