@@ -74,7 +74,9 @@ func (w *Watcher[K, V]) Close() {
 }
 
 // Next returns the next event, and waits for it if need be. It is for one goroutine at a
-// time. Errors are the codecs', or wrap ctx's, engine.ErrClosed or engine.ErrNotMember.
+// time. Errors are the codecs', or wrap ctx's, engine.ErrClosed or engine.ErrNotMember. A change
+// that cannot be decoded is passed over; if all of the map cannot be, the next event is all of it
+// again.
 func (w *Watcher[K, V]) Next(ctx context.Context) (e Event[K, V], err error) {
 	if ctx == nil {
 		return e, errNoContext
@@ -83,7 +85,9 @@ func (w *Watcher[K, V]) Next(ctx context.Context) (e Event[K, V], err error) {
 		all, next, ok := w.take()
 		switch {
 		case ok && next == nil:
-			e.All, err = w.m.decode(all)
+			if e.All, err = w.m.decode(all); err != nil {
+				w.m.replica.ReadLocal(w.w.lose) // changes alone would not do
+			}
 			return e, err
 		case ok:
 			return w.event(*next)
