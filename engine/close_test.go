@@ -273,6 +273,46 @@ func TestCloseInsideRestore(t *testing.T) {
 	}
 }
 
+// closing is a notebook whose snapshots, once they have been read, call close.
+type closing struct {
+	notebook
+	close func() error
+}
+
+func (h *closing) Snapshot() (io.ReadCloser, error) {
+	r, err := h.notebook.Snapshot()
+	return struct {
+		io.Reader
+		io.Closer
+	}{r, closeFunc(h.close)}, err
+}
+
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
+
+// TestCloseInsideSnapshotsClose: the node ends once the snapshot's Close has returned.
+func TestCloseInsideSnapshotsClose(t *testing.T) {
+	cluster := clusterOf(t)
+	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
+	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &closing{notebook{reader: plain}, func() error { return a.Close() }}
+	if _, err := a.Join(patient(t), "g", h); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = open(t, cluster, "b", nil).Join(ctx, "g", &notebook{reader: plain}) // whether it can be had is of no account
+	select {
+	case <-a.Done():
+	case <-ctx.Done():
+		t.Error("the node does not end")
+	}
+}
+
 // readFunc is a snapshot that is read by a function.
 type readFunc func(b []byte) (int, error)
 

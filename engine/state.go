@@ -284,9 +284,9 @@ func (n *Node) giveState(hello []byte, conn net.Conn) {
 	if !n.offers.take(o) {
 		return
 	}
-	defer o.close()
 	var sent int64
 	err := n.groups.within(func() (err error) {
+		defer o.close()
 		sent, err = n.sendState(conn, o)
 		return err
 	})
@@ -363,7 +363,7 @@ func (t *groupTable) within(f func() error) error {
 	return err
 }
 
-// onTransfer tells whether the caller is a handler's Restore, or its snapshot being read.
+// onTransfer tells whether the caller is a handler's Restore, or its snapshot being read or closed.
 func (t *groupTable) onTransfer() (yes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
