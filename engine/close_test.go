@@ -273,6 +273,40 @@ func TestCloseInsideRestore(t *testing.T) {
 	}
 }
 
+// TestAbandonInsideSnapshot while the node is being closed already, by a loop that waits for the
+// snapshot.
+func TestAbandonInsideSnapshot(t *testing.T) {
+	cluster := clusterOf(t)
+	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
+	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading, gate := make(chan struct{}), make(chan struct{})
+	read := func([]byte) (int, error) {
+		close(reading)
+		<-gate
+		return 0, errors.Join(io.EOF, a.Abandon())
+	}
+	if _, err := a.Join(patient(t), "g", &notebook{reader: func(string) io.Reader { return readFunc(read) }}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	b := open(t, cluster, "b", nil)
+	go b.Join(ctx, "g", &notebook{reader: plain}) // whether it can be had is of no account
+	<-reading
+	go a.Close()
+	eventually(t, "the others go on without it", func() bool { return len(b.View().Members) == 1 })
+	time.Sleep(100 * time.Millisecond) // until its loop waits
+	close(gate)
+	select {
+	case <-a.Done():
+	case <-ctx.Done():
+		t.Error("the node does not end")
+	}
+}
+
 // closing is a notebook whose snapshots, once they have been read, call close.
 type closing struct {
 	notebook

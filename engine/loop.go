@@ -286,7 +286,7 @@ func (n *Node) ended(now int64) bool {
 		n.closeBy = now + int64(closeDrain)
 	}
 	switch {
-	case !n.proc.In() || n.proc.Blocked() || now >= n.closeBy:
+	case n.hasty.Load() || !n.proc.In() || n.proc.Blocked() || now >= n.closeBy:
 		return true
 	case !n.leaving && n.submits.Pending() == 0 && n.backlog.empty() && !n.sending.active:
 		n.leaving = true

@@ -75,6 +75,7 @@ type Node struct {
 
 	loop    atomic.Uint64 // thread of the loop
 	closing atomic.Bool
+	hasty   atomic.Bool   // it ends without waiting for anything
 	stopped chan struct{} // closed when the loop has ended
 	failure error         // why, if not by Close; read after stopped
 	stats   published
@@ -299,17 +300,8 @@ func (n *Node) Close() error {
 // for tests of what a program does when a member fails. Its queued handlers are called
 // with what is in their queues, as by Close; it may be called inside a handler, as Close.
 func (n *Node) Abandon() error {
-	n.hurry()
+	n.hasty.Store(true)
 	return n.Close()
-}
-
-// hurry has the loop end without waiting for anything.
-func (n *Node) hurry() {
-	if !n.onLoop() { // which holds the lock while it calls a handler
-		n.mu.Lock()
-		defer n.mu.Unlock()
-	}
-	n.leaving, n.closeBy = true, n.now()
 }
 
 // callers is who looks for a ring and may not hear multicast, by address: what this node
