@@ -67,6 +67,9 @@ func Join(ctx context.Context, node *engine.Node, name string) (*Locks, error) {
 
 // Leave releases all that this member has, and leaves the group; see engine.Group.Leave.
 func (l *Locks) Leave(ctx context.Context) error {
+	if ctx == nil { // what this member has is not lost for that
+		return fmt.Errorf("lock: %w: the context is nil, want one such as context.Background()", engine.ErrConfig)
+	}
 	l.host.Post(func(m *machine, out toolkit.Out) { m.quit(out) })
 	return l.host.Leave(ctx)
 }
