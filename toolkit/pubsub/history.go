@@ -35,6 +35,7 @@ type epoch struct{ num, id uint64 }
 
 type sender struct {
 	count uint64 // of its messages
+	born  uint64 // how many senders had been forgotten when it joined: its count began after that
 	had   uint64 // up to which this process had them before it was expelled
 }
 
@@ -91,10 +92,15 @@ func (h *history) sender(id uint64) *sender {
 
 // leave notes that a sender has gone. What is kept of it may still be asked for.
 func (h *history) leave(id uint64) {
-	if h.senders[id] == nil {
+	s := h.senders[id]
+	if s == nil {
 		return
 	}
 	h.back(id)
+	if s.count == 0 { // there is nothing to know of it
+		delete(h.senders, id)
+		return
+	}
 	if h.gone = append(h.gone, id); len(h.gone) > maxSenders {
 		h.forget(h.gone[0])
 		h.gone = h.gone[1:]
@@ -112,6 +118,15 @@ func (h *history) forget(id uint64) {
 			e.forgot = h.forgot
 		}
 	}
+}
+
+// join notes that a member has joined the group. If it had been forgotten, when it joined tells
+// it apart from what it was: the first of its messages does not come at the same place everywhere.
+func (h *history) join(id uint64) {
+	if h.forgot > 0 && h.senders[id] == nil {
+		h.senders[id] = &sender{born: h.forgot}
+	}
+	h.back(id)
 }
 
 // back notes that a sender is in the group, whether or not it has been before.
@@ -207,7 +222,7 @@ func (h *history) succeed(old *history) (news []*entry, gap bool) {
 	}
 	missed := map[uint64]uint64{}
 	for id, s := range h.senders {
-		if o := old.senders[id]; o != nil && h.epoch == old.epoch {
+		if o := old.senders[id]; o != nil && h.epoch == old.epoch && s.born <= old.forgot { // else it had been forgotten, and has begun anew
 			s.had = max(o.count, o.had)
 		}
 		missed[id] = s.count - min(s.count, s.had)

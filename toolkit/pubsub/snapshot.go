@@ -12,18 +12,19 @@ import (
 	"cohort/engine"
 )
 
-// The state of a group: the epoch (num, id), the senders (a count; of each its ID and
-// count), the IDs of those that have gone (a count before them), how many are forgotten, and
+// The state of a group: the epoch (num, id), the senders (a count; of each its ID,
+// count, and how many had been forgotten when it joined), the IDs of those that have gone (a count before them), how many are forgotten, and
 // the messages (a count; of each its sender, number, when its sender was forgotten, level in
 // 1 byte, the topic's and the payload's length, topic, payload). Integers are of 8 bytes, little-endian, but for lengths: 4.
 var le = binary.LittleEndian
 
 func (h *history) snapshot() []byte {
-	b := make([]byte, 0, 64+16*len(h.senders)+h.bytes)
+	b := make([]byte, 0, 64+24*len(h.senders)+h.bytes)
 	b = le.AppendUint64(le.AppendUint64(b, h.epoch.num), h.epoch.id)
 	b = le.AppendUint64(b, uint64(len(h.senders)))
 	for _, id := range slices.Sorted(maps.Keys(h.senders)) {
-		b = le.AppendUint64(le.AppendUint64(b, id), h.senders[id].count)
+		s := h.senders[id]
+		b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, id), s.count), s.born)
 	}
 	b = le.AppendUint64(b, uint64(len(h.gone)))
 	for _, id := range h.gone {
@@ -80,8 +81,8 @@ func readHistory(from io.Reader, l limits) (*history, error) {
 	h, r := newHistory(l), &reader{r: bufio.NewReader(from)}
 	h.epoch = epoch{r.fixed(8), r.fixed(8)}
 	for n := r.fixed(8); n > 0 && r.err == nil; n-- {
-		id := r.fixed(8)
-		h.sender(id).count = r.fixed(8)
+		s := h.sender(r.fixed(8))
+		s.count, s.born = r.fixed(8), r.fixed(8)
 	}
 	for n := r.fixed(8); n > 0 && r.err == nil; n-- {
 		h.leave(r.fixed(8))

@@ -67,7 +67,7 @@ func (t *table) view(v engine.GroupView) {
 		t.h.leave(d.ID)
 	}
 	for _, rank := range v.Joined {
-		t.h.back(v.Members[rank].ID)
+		t.h.join(v.Members[rank].ID)
 	}
 }
 

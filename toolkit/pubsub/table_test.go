@@ -97,6 +97,47 @@ func TestSendersThatComeBackAreKept(t *testing.T) {
 	}
 }
 
+// TestForgottenSenderIsBack: a sender that was forgotten while this process was expelled, and then
+// joined again, counts from 1 again. None of that has come here.
+func TestForgottenSenderIsBack(t *testing.T) {
+	l := limits{1, 1 << 20}
+	mine, others := newTable(l), newTable(l)
+	send := func(from uint64, topic string, tables ...*table) {
+		for _, table := range tables {
+			subs, m := table.deliver(from, engine.FIFO, appendMessage(nil, topic, nil))
+			for _, s := range subs {
+				s.queue.put(m)
+			}
+		}
+	}
+	member := func(id uint64) membership.Member { return membership.Member{ID: id} }
+	for _, table := range []*table{mine, others} {
+		table.view(engine.GroupView{Num: 1, Fresh: true, Members: []membership.Member{member(7), member(3)}})
+	}
+	s := &Sub{queue: newQueue(Block, 10)}
+	mine.subscribe(s, "keep.*", 0)
+	for _, topic := range []string{"keep.a", "keep.b", "keep.c"} {
+		send(3, topic, mine, others)
+	}
+	others.view(engine.GroupView{Left: []engine.Departed{{Member: member(3)}}})
+	for id := range uint64(maxSenders) {
+		send(100+id, "other", others)
+		others.view(engine.GroupView{Left: []engine.Departed{{Member: member(100 + id)}}})
+	}
+	others.view(engine.GroupView{Members: []membership.Member{member(7), member(3)}, Joined: []int{1}})
+	send(3, "keep.d", others)
+	if err := mine.restore(bytes.NewReader(others.h.snapshot())); err != nil {
+		t.Fatal(err)
+	}
+	send(3, "keep.e", mine, others)
+	if got := drain(s.queue); !slices.Equal(got, []string{"keep.a", "keep.b", "keep.c", "keep.d", "keep.e"}) {
+		t.Errorf("%v", got)
+	}
+	if !bytes.Equal(mine.h.snapshot(), others.h.snapshot()) {
+		t.Error("the histories differ")
+	}
+}
+
 // TestForgottenSenders: what is kept of a sender that has been forgotten comes to who is
 // back after an expulsion if it is new there, and not again if it is not.
 func TestForgottenSenders(t *testing.T) {
