@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -44,6 +45,30 @@ func TestJoinEndsWithTheNode(t *testing.T) {
 	if !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("%v, want engine.ErrClosed", err)
 	}
+}
+
+// TestJoinCutShortWithoutRoom: the group is left all the same, once there is room for that.
+func TestJoinCutShortWithoutRoom(t *testing.T) {
+	_, node, s, _ := alone(t)
+	h := &shut{make(chan struct{}, 1), make(chan struct{})}
+	joined := make(chan error, 1)
+	ctx, cancel := context.WithCancel(testring.Patient(t))
+	defer cancel()
+	go func() { _, err := s.JoinQueued(ctx, "shut", h, 0); joined <- err }()
+	<-h.in
+	other, resume := stalled(t, testring.Patient(t), node)
+	fill(other)
+	cancel()
+	err := <-joined
+	resume()
+	close(h.gate)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want Canceled", err)
+	}
+	testring.Eventually(t, "the group can be joined again", func() bool {
+		_, err := s.Join(testring.Patient(t), "shut", engine.HandlerFunc(func(*engine.Message) {}))
+		return err == nil
+	})
 }
 
 // TestJoinWithoutAHandler: a function that is nil would end the program at the first message.

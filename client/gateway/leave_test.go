@@ -34,6 +34,14 @@ func stalled(t *testing.T, ctx context.Context, node *engine.Node) (other *engin
 	return other, func() { close(gate) }
 }
 
+// fill leaves no room to send, not even for the little that a leave is.
+func fill(g *engine.Group) {
+	for _, size := range []int{4096, 0} {
+		for g.TrySend(engine.FIFO, make([]byte, size)) == nil {
+		}
+	}
+}
+
 // lets tells whether a client of the group would be let in.
 func lets(s *Server, g *Group) bool {
 	if s.find([]string{"orders"}) == nil {
@@ -50,12 +58,7 @@ func lets(s *Server, g *Group) bool {
 func TestLeaveWithoutRoom(t *testing.T) {
 	ctx, node, s, g := alone(t)
 	other, resume := stalled(t, ctx, node)
-	for err := error(nil); err == nil; {
-		err = other.TrySend(engine.FIFO, make([]byte, 4096))
-	}
-	for err := error(nil); err == nil; { // nor for the little that a leave is
-		err = other.TrySend(engine.FIFO, nil)
-	}
+	fill(other)
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	err := g.Leave(soon)

@@ -80,7 +80,9 @@ func (s *Server) join(ctx context.Context, name string, h engine.Handler, wrap f
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		_ = group.Leave(ctx) // as far as it still can
+		if group.Leave(ctx) != nil {
+			go s.undo(group)
+		}
 		return nil, fmt.Errorf("gateway: joining %q: %w", name, err)
 	}
 	s.mu.Lock()
@@ -94,6 +96,21 @@ func (s *Server) join(ctx context.Context, name string, h engine.Handler, wrap f
 		}
 	}()
 	return g, nil
+}
+
+// undo leaves a group that nobody has, once that is possible.
+func (s *Server) undo(group *engine.Group) {
+	for {
+		err := group.Leave(context.Background())
+		if err == nil || errors.Is(err, engine.ErrNotMember) || errors.Is(err, engine.ErrClosed) {
+			return
+		}
+		select {
+		case <-time.After(againAfter):
+		case <-s.node.Done():
+			return
+		}
+	}
 }
 
 func (s *Server) remove(g *Group) {
