@@ -307,6 +307,55 @@ func TestAbandonInsideSnapshot(t *testing.T) {
 	}
 }
 
+// TestCloseEndsWaitsInsideTransfers: what a Restore, or a snapshot that is read, waits for of the
+// node does not come any more, and the node waits for them.
+func TestCloseEndsWaitsInsideTransfers(t *testing.T) {
+	for _, where := range []string{"Restore", "Read"} {
+		t.Run(where, func(t *testing.T) {
+			cluster := clusterOf(t)
+			c := Config{Cluster: cluster, Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
+			var nodes [2]*Node
+			for i := range nodes { // nobody else closes them: a test that fails would hang
+				n, err := Open(patient(t), c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				nodes[i] = n
+			}
+			which := map[string]int{"Read": 0, "Restore": 1}[where]
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			waiting := make(chan struct{})
+			wait := func() error {
+				close(waiting)
+				return nodes[which].AwaitMembers(ctx, 9)
+			}
+			giver, taker := &notebook{reader: plain}, &notebook{reader: plain}
+			if where == "Read" {
+				giver.reader = func(string) io.Reader { return readFunc(func([]byte) (int, error) { return 0, wait() }) }
+			} else {
+				taker.restore = func(io.Reader) error { return wait() }
+			}
+			if _, err := nodes[0].Join(patient(t), "g", giver); err != nil {
+				t.Fatal(err)
+			}
+			go nodes[1].Join(patient(t), "g", taker) // it fails
+			<-waiting
+			closed := make(chan struct{})
+			go func() { _ = nodes[which].Close(); close(closed) }()
+			select {
+			case <-closed:
+			case <-time.After(5 * time.Second):
+				t.Error("Close waits for what waits for the node")
+			}
+			cancel()
+			for _, n := range nodes {
+				_ = n.Close()
+			}
+		})
+	}
+}
+
 // closing is a notebook whose snapshots, once they have been read, call close.
 type closing struct {
 	notebook

@@ -131,7 +131,7 @@ func (n *Node) awaitJoin(ctx context.Context, g *Group) error {
 		return g.failed
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
-	case <-n.stopped:
+	case <-n.ending:
 		return errClosed
 	}
 }
@@ -143,7 +143,7 @@ func (n *Node) await(ctx context.Context, done chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("engine: %w", context.Cause(ctx))
-	case <-n.stopped:
+	case <-n.ending:
 		return errClosed
 	}
 }

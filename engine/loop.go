@@ -39,6 +39,7 @@ func (n *Node) run() {
 // shut ends everything that waits for the loop, and the sockets.
 func (n *Node) shut() {
 	n.closing.Store(true)
+	close(n.ending)
 	n.submits.Close()
 	n.failSends(errClosed)
 	n.groups.close()

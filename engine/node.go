@@ -76,6 +76,7 @@ type Node struct {
 	loop    atomic.Uint64 // thread of the loop
 	closing atomic.Bool
 	hasty   atomic.Bool   // it ends without waiting for anything
+	ending  chan struct{} // closed when the loop does nothing more for anybody: it may have to wait for who waits for it
 	stopped chan struct{} // closed when the loop has ended
 	failure error         // why, if not by Close; read after stopped
 	stats   published
@@ -102,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, start: time.Now(), formed: make(chan struct{}), stopped: make(chan struct{}), pace: deliverBatch,
+		cfg: cfg, start: time.Now(), formed: make(chan struct{}), ending: make(chan struct{}), stopped: make(chan struct{}), pace: deliverBatch,
 		submits: ring.NewMPSC(cfg.SubmitRing), pool: slab.NewPoolOf(packetMemory), closeBy: membership.Never,
 	}
 	if err := n.openSockets(); err != nil {

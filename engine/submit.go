@@ -185,7 +185,7 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 		if err = context.Cause(ctx); !stands(err) {
 			err = fmt.Errorf("engine: message withdrawn: %w", err)
 		}
-	case <-n.stopped: // it may have come too late for the loop to see it
+	case <-n.ending: // it may have come too late for the loop to see it
 		err = errClosed
 	}
 	if !l.withdraw() {
@@ -230,7 +230,7 @@ func (n *Node) takeTurn(ctx context.Context, turn chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
-	case <-n.stopped:
+	case <-n.ending:
 		return errClosed
 	}
 }
