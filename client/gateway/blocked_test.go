@@ -9,6 +9,7 @@ import (
 
 	"cohort/client/session"
 	"cohort/engine"
+	"cohort/internal/testring"
 	"cohort/membership"
 )
 
@@ -79,6 +80,37 @@ func TestReadyIsSentAgain(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// TestOwedIsSentOnceThereIsAQuorum: a member that goes on with the others after all, of which no
+// view tells them, does not leave them waiting for its answers.
+func TestOwedIsSentOnceThereIsAQuorum(t *testing.T) {
+	nodes := testring.Open(t, 3, testring.Timeout)
+	var groups []*Group
+	for _, n := range nodes {
+		s, err := New(n, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		g, err := s.Join(testring.Patient(t), "orders", engine.HandlerFunc(func(*engine.Message) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, g)
+	}
+	before := nodes[0].Self().ID
+	resume := testring.Stall(t, nodes[1:]...)
+	testring.Eventually(t, "blocked", func() bool {
+		return errors.Is(groups[0].TrySend(engine.FIFO, nil), engine.ErrNoQuorum)
+	})
+	groups[0].submit(session.Output{Do: session.Submit, Level: session.FIFO, Owed: true}) // it counts as malformed
+	resume()
+	testring.Eventually(t, "the ring goes on", func() bool { return groups[0].TrySend(engine.FIFO, nil) == nil })
+	if nodes[0].Self().ID != before {
+		t.Skip("they have gone on without it")
+	}
+	testring.Eventually(t, "what is owed comes", func() bool { return groups[1].Gaps() == 1 })
 }
 
 // alone is the only member of a group with clients, until the test ends.

@@ -202,7 +202,7 @@ func (g *Group) submit(o session.Output) {
 	} else {
 		g.unsent = append(g.unsent, o)
 	}
-	if errors.Is(err, engine.ErrWouldBlock) {
+	if errors.Is(err, engine.ErrWouldBlock) || later(o, err) {
 		g.unsent, err = append(g.unsent, o), nil
 		g.sending = true
 		go g.sendUnsent()
@@ -212,6 +212,13 @@ func (g *Group) submit(o session.Output) {
 		g.failed(err)
 	}
 }
+
+// later tells whether what could not be sent is to be sent once there is a quorum: no view need
+// tell who waits for it that it does not come.
+func later(o session.Output, err error) bool { return o.Owed && errors.Is(err, engine.ErrNoQuorum) }
+
+// tryEvery is how often that is tried.
+const tryEvery = 50 * time.Millisecond
 
 // sendUnsent sends what waits, until nothing does.
 func (g *Group) sendUnsent() {
@@ -224,7 +231,11 @@ func (g *Group) sendUnsent() {
 		o := g.unsent[0]
 		g.unsent = g.unsent[1:]
 		g.mu.Unlock()
-		if err := g.group.Send(context.Background(), o.Level, o.Payload); err != nil {
+		err := g.group.Send(context.Background(), o.Level, o.Payload)
+		for ; later(o, err); err = g.group.Send(context.Background(), o.Level, o.Payload) {
+			time.Sleep(tryEvery)
+		}
+		if err != nil {
 			g.failed(err)
 		}
 	}
@@ -234,7 +245,7 @@ func (g *Group) sendUnsent() {
 const againAfter = time.Second
 
 // failed is told that something could not be sent. It is not tried again, but that this
-// member takes clients: those come back.
+// member takes clients: those come back; see also later.
 func (g *Group) failed(err error) {
 	if !errors.Is(err, engine.ErrClosed) && !errors.Is(err, engine.ErrNotMember) { // they are what the program asked for
 		g.server.cfg.Logger.Warn("gateway: cannot send to the group", "group", g.name, "error", err)

@@ -52,6 +52,7 @@ type Output struct {
 	Do      Do
 	Level   order.Level // of Submit
 	Payload []byte      // of Submit, the receiver's to keep; of Reply, borrowed until the next call
+	Owed    bool        // of Submit: another member waits for it. To be sent as soon as it can be, unless this member is gone before
 	Session *Session    // of all others but Ready
 	Seq     uint64      // of Acked, Reply and Done
 	From    uint64      // of Reply: the member
@@ -80,7 +81,7 @@ func (m *Member) Take() []Output {
 }
 
 func (m *Member) submit(level order.Level, l letter) {
-	m.out = append(m.out, Output{Do: Submit, Level: level, Payload: l.append(nil)})
+	m.out = append(m.out, Output{Do: Submit, Level: level, Payload: l.append(nil), Owed: l.kind == here || l.kind == answer || l.kind == nothing})
 }
 
 func (m *Member) token() uint64 {
