@@ -261,6 +261,9 @@ func (n *Node) LeaveAll(ctx context.Context, list []*Group) (first error) {
 
 // beginLeave tells the ring that n leaves the group.
 func (g *Group) beginLeave(ctx context.Context, n *Node) error {
+	if g == nil {
+		return fmt.Errorf("engine: %w: a group to be left is nil", ErrConfig)
+	}
 	if g.node != n {
 		return fmt.Errorf("engine: %w: %q is another node's group", ErrConfig, g.name)
 	}

@@ -55,6 +55,26 @@ func TestNilContext(t *testing.T) {
 	}
 }
 
+// TestLeaveAllWithoutAGroup: those that are there are left, as with any other error.
+func TestLeaveAllWithoutAGroup(t *testing.T) {
+	n := openRing(t, 1, nil)[0]
+	g, err := n.Join(patient(t), "g", HandlerFunc(func(*Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("panics: %v", p)
+		}
+	}()
+	if err := n.LeaveAll(patient(t), []*Group{nil, g}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "nil") {
+		t.Errorf("%v, want ErrConfig that says so", err)
+	}
+	if !g.left() {
+		t.Error("the other group is not left")
+	}
+}
+
 // TestJoinAllWithoutAFunction: it would be called for the first name.
 func TestJoinAllWithoutAFunction(t *testing.T) {
 	n := openRing(t, 1, nil)[0]
