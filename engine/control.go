@@ -132,7 +132,7 @@ func (n *Node) letter(now int64, from uint64, body []byte) {
 	n.note(recorder.LetterHeard, from, uint64(l.Ballot), l.Num, l.Kind.String())
 	switch l.Kind {
 	case membership.WantState, membership.State:
-		posts, err := n.roster.Letter(from, l)
+		posts, err := n.roster.Letter(from, l, n.proc.Finishing())
 		n.mailRoster(posts, err)
 	case membership.Hears:
 		n.carrier.reach.Says(now, from, l.Heard)

@@ -113,11 +113,11 @@ func TestRosterIsHandedOn(t *testing.T) {
 		old.Table.Apply(0, o)
 	}
 	hand := func(from, to *Roster[int], id uint64) {
-		posts, _ := from.Letter(id, membership.Letter{Kind: membership.WantState, View: v.Key()})
+		posts, _ := from.Letter(id, membership.Letter{Kind: membership.WantState, View: v.Key()}, false)
 		if len(posts) != 1 {
 			t.Fatalf("%d letters answer one who asks", len(posts))
 		}
-		if _, err := to.Letter(v.Members[from.self].ID, posts[0].Letter); err != nil {
+		if _, err := to.Letter(v.Members[from.self].ID, posts[0].Letter, false); err != nil {
 			t.Fatal(err)
 		}
 		rest, ok := to.Learned()

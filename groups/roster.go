@@ -14,7 +14,7 @@ import (
 //	r.Enter(v, rank)       the first view of a membership
 //	r.Pass(v, rank)        the next one
 //	r.Op(sender, op)       an operation; to be carried out if it says so
-//	r.Letter(from, l)      WantState and State
+//	r.Letter(from, l, f)   WantState and State; f tells whether the view is being finished
 //	r.Ask(now), r.Due()   asks again
 //	r.Learned()            after any of these: what is to be carried out now
 //	r.Out()                the end of the membership
@@ -133,14 +133,17 @@ func (r *Roster[L]) letter() membership.Letter {
 }
 
 // Letter takes a letter about the table. Who asks is answered only in the same view:
-// there no table can come any more to those who all say that they have none. The
-// error is that of a malformed table.
-func (r *Roster[L]) Letter(from uint64, l membership.Letter) (posts []Post, err error) {
+// there no table can come any more to those who all say that they have none. How many
+// operations a table contains tells which only as long as the records alone order them.
+// While a view is being finished, the order depends on what it is followed by, or on which
+// records are lost: then a table with operations is neither given nor taken, but asked for
+// again in the next view. The error is that of a malformed table.
+func (r *Roster[L]) Letter(from uint64, l membership.Letter, finishing bool) (posts []Post, err error) {
 	in := r.key != 0 && l.View == r.key
 	rank := r.view.Rank(from)
 	switch {
 	case l.Kind == membership.WantState:
-		if in && rank >= 0 {
+		if in && rank >= 0 && !(finishing && r.ops > 0) {
 			posts = append(posts, Post{from, r.letter()})
 		}
 	case r.known || !shaped(l.Blob):
@@ -148,7 +151,7 @@ func (r *Roster[L]) Letter(from uint64, l membership.Letter) (posts []Post, err 
 		r.none |= 1 << rank
 		r.settle()
 	case in && rank >= 0:
-		err = r.take(l.Blob)
+		err = r.take(l.Blob, finishing)
 	case !in && l.Blob[0] == 1 && (r.key == 0 || l.Num > r.view.Num):
 		l.Blob = append([]byte(nil), l.Blob...)
 		r.early = &Post{from, l}
@@ -168,13 +171,13 @@ func (r *Roster[L]) settle() {
 }
 
 // take reads a table of the present view.
-func (r *Roster[L]) take(b []byte) error {
+func (r *Roster[L]) take(b []byte, finishing bool) error {
 	ops := int(le.Uint32(b[1:]))
 	t, err := Parse[L](r.view, b[5:])
 	if err != nil {
 		return err
 	}
-	if ops <= len(r.kept) { // else this member has delivered less than its sender: it asks again
+	if ops <= len(r.kept) && !(finishing && ops > 0) { // else this member has delivered less than its sender, or in another order: it asks again
 		r.use(t, ops)
 	}
 	return nil
@@ -194,7 +197,7 @@ func (r *Roster[L]) Ask(now int64) (posts []Post, err error) {
 	}
 	if e := r.early; e != nil && e.View == r.key && r.view.Rank(e.To) >= 0 {
 		r.early = nil
-		return nil, r.take(e.Blob)
+		return nil, r.take(e.Blob, false) // as of the beginning of the view
 	}
 	if r.settle(); r.known { // it is alone
 		return nil, nil

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -56,7 +57,7 @@ func TestLateRosterCounts(t *testing.T) {
 		}
 	}
 	letter := func(l membership.Letter) {
-		if _, err := r.Letter(1, l); err != nil {
+		if _, err := r.Letter(1, l, false); err != nil {
 			t.Fatal(err)
 		}
 		carryOut(r)
@@ -67,9 +68,76 @@ func TestLateRosterCounts(t *testing.T) {
 	if letter(tableAt(v, 2, "a", "b")); !r.Known() || r.Table.Len() != 3 {
 		t.Fatalf("known %v, %d groups, want 3", r.Known(), r.Table.Len())
 	}
-	posts, _ := r.Letter(1, membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num})
+	posts, _ := r.Letter(1, membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num}, false)
 	if len(posts) != 1 || binary.LittleEndian.Uint32(posts[0].Blob[1:]) != 3 {
 		t.Errorf("passes on %+v, want the table as of 3 operations", posts)
+	}
+}
+
+// TestATableOfAViewThatIsBeingFinished: a donor that was cut off has delivered two operations
+// as records say that are lost with it, and the others deliver them in the order of ranks. Its
+// table contains as many operations as they have delivered, and is another.
+func TestATableOfAViewThatIsBeingFinished(t *testing.T) {
+	v := viewOfRing(2, []uint64{1, 2, 3}, 3)
+	first := viewOfRing(1, []uint64{1, 2})
+	donors, joiners := [2]*Roster[int]{}, [2]*Roster[int]{}
+	ops := []Ordered{{1, joinOf("a")}, {2, joinOf("b")}}
+	for i := range 2 {
+		d, j := NewRoster[int](), NewRoster[int]()
+		d.Enter(first, i)
+		d.Pass(v, i)
+		j.Enter(v, 2)
+		for k := range ops {
+			o := ops[(i+k)%2]
+			d.Op(o.Sender, o.Op)
+			d.Table.Apply(o.Sender, o.Op)
+			j.Op(o.Sender, o.Op)
+		}
+		donors[i], joiners[i] = d, j
+	}
+	want := membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num}
+	for _, c := range []struct {
+		what              string
+		donor             *Roster[int]
+		donorEnds, itEnds bool
+	}{
+		{"the donor's records are lost", donors[1], false, true},
+		{"the donor ends the view otherwise", donors[1], true, false},
+		{"both end it, each in its way", donors[1], true, true},
+		{"the records are known to both", donors[0], false, false},
+	} {
+		posts, _ := c.donor.Letter(3, want, c.donorEnds)
+		for _, p := range posts {
+			if _, err := joiners[0].Letter(1, p.Letter, c.itEnds); err != nil {
+				t.Fatal(err)
+			}
+		}
+		carryOut(joiners[0])
+		honest := c.donor == donors[0]
+		if joiners[0].Known() != honest {
+			t.Fatalf("%s: known %v, want %v", c.what, joiners[0].Known(), honest)
+		}
+	}
+	if got, want := joiners[0].Table.Append(nil), donors[0].Table.Append(nil); !bytes.Equal(got, want) {
+		t.Errorf("the table is %x, want %x", got, want)
+	}
+}
+
+// TestABeginningIsGivenToTheEnd: the table as of the beginning of a view is the same
+// whatever that is followed by.
+func TestABeginningIsGivenToTheEnd(t *testing.T) {
+	v := viewOfRing(2, []uint64{1, 2}, 2)
+	d, j := NewRoster[int](), NewRoster[int]()
+	d.Enter(viewOfRing(1, []uint64{1}), 0)
+	d.Table.Apply(0, joinOf("a"))
+	d.Pass(v, 0)
+	j.Enter(v, 1)
+	posts, _ := d.Letter(2, membership.Letter{Kind: membership.WantState, View: v.Key(), Num: v.Num}, true)
+	if len(posts) != 1 {
+		t.Fatalf("%d letters answer one who asks", len(posts))
+	}
+	if _, err := j.Letter(1, posts[0].Letter, true); err != nil || !j.Known() || j.Table.Len() != 1 {
+		t.Errorf("known %v, %d groups, %v; want 1", j.Known(), j.Table.Len(), err)
 	}
 }
 
@@ -93,7 +161,7 @@ func TestRosterOfNobody(t *testing.T) {
 		if r.Known() {
 			t.Fatalf("it begins anew after %d answers, of which one member's are missing", i)
 		}
-		if _, err := r.Letter(from, none); err != nil {
+		if _, err := r.Letter(from, none, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +188,7 @@ func TestEarlyRosters(t *testing.T) {
 		r := NewRoster[int]()
 		l := tableAt(v, 0, "a", "b")
 		l.Blob = c.blob(l.Blob)
-		_, _ = r.Letter(c.from, l) // what is wrong with it shows later
+		_, _ = r.Letter(c.from, l, false) // what is wrong with it shows later
 		r.Enter(v, 1)
 		_, _ = r.Ask(1)
 		if carryOut(r); r.Table.Len() != c.known {

@@ -96,6 +96,10 @@ func (p *Process) Out() bool { return p.site != nil && p.site.Out() }
 // In tells whether the process is a member of a view.
 func (p *Process) In() bool { return p.site != nil && !p.site.Out() }
 
+// Finishing tells whether the process delivers the last of its view, in an order that
+// depends on what that is followed by.
+func (p *Process) Finishing() bool { return p.In() && p.site.After() != 0 }
+
 // Blocked tells whether the process is in a view of which too few members are
 // left to go on.
 func (p *Process) Blocked() bool { return p.In() && p.site.Blocked() }

@@ -282,7 +282,7 @@ func (p *node) read(from uint64, body []byte) {
 		return
 	}
 	if l.Kind == membership.WantState || l.Kind == membership.State {
-		posts, err := p.roster.Letter(from, l)
+		posts, err := p.roster.Letter(from, l, p.proc.Finishing())
 		p.mail(posts, err)
 		return
 	}
