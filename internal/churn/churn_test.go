@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -123,6 +124,39 @@ func TestLoneOverSlowLinks(t *testing.T) {
 		if v := Run(s, 0, nil).Violation; v != nil {
 			t.Errorf("seed %d: %v\nit failed before because %s", seed, v, why)
 		}
+	}
+}
+
+// busy is a seed's scenario where programs are slow, so that letters come while a view is
+// being finished, and where processes go in and out of the second group around each fault.
+func busy(seed uint64) Scenario {
+	s := Generate(seed)
+	d := dice{rand.New(rand.NewPCG(seed, 0xb5))}
+	s.Slow = pick(d, []int64{s.Delay, s.Timeout / 4})
+	for _, o := range s.Ops {
+		if o.Kind == Send || o.Kind == Enter || o.Kind == Exit {
+			continue
+		}
+		for range 1 + d.IntN(8) {
+			s.Ops = append(s.Ops, Op{At: max(0, o.At+d.Int64N(16*s.Delay)-8*s.Delay), Kind: pick(d, []Kind{Enter, Exit}), Who: d.IntN(8)})
+		}
+	}
+	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
+	return s
+}
+
+// TestSlowPrograms: views end while deliveries take their time, and letters come in between.
+func TestSlowPrograms(t *testing.T) {
+	for shard := range shards {
+		t.Run(fmt.Sprint(shard), func(t *testing.T) {
+			t.Parallel()
+			for i := shard; i < runs()/10; i += shards {
+				s := busy(uint64(1 + i))
+				if v := Run(s, 0, nil).Violation; v != nil {
+					t.Errorf("seed %d: %v", s.Seed, v)
+				}
+			}
+		})
 	}
 }
 

@@ -70,6 +70,7 @@ type offer struct {
 	key   offerKey
 	label groups.Label
 	state *state
+	none  bool   // there is no state: its donor has given the group up
 	taker func() // who waits for it
 }
 
@@ -291,6 +292,12 @@ func (p *node) offer(t *groups.Group[*local], key offerKey) {
 	o := p.offerOf(key)
 	o.label = groups.LabelAt(p.proc.Site().Machine(), p.proc.Site().After())
 	o.label.Num = t.Views
+	if o.none = t.Local.lost; o.none {
+		if o.taker != nil {
+			o.taker()
+		}
+		return
+	}
 	if r := t.Local.restore; r != nil {
 		if r.done {
 			r.filter.Cover(&o.label)

@@ -145,12 +145,19 @@ func (p *node) turn() {
 		do()
 	}
 	p.seekRoster()
-	for w.h.violation == nil {
+	for first := true; w.h.violation == nil; first = false {
+		if !first && w.s.Slow > 0 {
+			p.wake(w.now + w.dice.Int64N(w.s.Slow))
+			return
+		}
 		p.submit()
 		p.proc.Flush(w.now)
 		p.transmit()
-		before := p.in
-		n := p.proc.Deliver(w.now, p, 64)
+		before, batch := p.in, 64
+		if w.s.Slow > 0 {
+			batch = 1
+		}
+		n := p.proc.Deliver(w.now, p, batch)
 		p.showGroups()
 		p.transmit()
 		if p.proc.Out() {

@@ -84,6 +84,7 @@ type Scenario struct {
 	Dup       float64
 	Calm      int64 // when faults end
 	Transfer  int64 // how long a state is under way at most
+	Slow      int64 // how long a program keeps a process from its next turn, after each message, at most; 0: it takes many in one turn
 	Ops       []Op
 }
 

@@ -74,7 +74,7 @@ func (p *node) give(to *node, f *fetch, key offerKey, fail func()) {
 	w, o, given := p.w, p.offerOf(key), false
 	o.taker = func() {
 		given = true
-		if !p.takeOffer(o) {
+		if !p.takeOffer(o) || o.none {
 			w.carry(p, to, w.latency(), fail)
 			return
 		}
@@ -87,7 +87,7 @@ func (p *node) give(to *node, f *fetch, key offerKey, fail func()) {
 			}
 		})
 	}
-	if o.state != nil {
+	if o.state != nil || o.none {
 		o.taker()
 		return
 	}
