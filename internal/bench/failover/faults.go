@@ -61,7 +61,7 @@ func (r *ring) inflict(ctx context.Context, fault string, k int) (e episode, err
 	case KillTokenHolder:
 		e.hit = r.members[k%n] // that is, when it holds the token
 		var a Reply
-		a, err = e.hit.ask(ctx, Request{Op: OpDie})
+		a, err = r.askOne(ctx, e.hit, Request{Op: OpDie})
 		e.at = a.At
 	case SilentHost, Partition:
 		e.hit = r.members[k%n]
@@ -70,7 +70,7 @@ func (r *ring) inflict(ctx context.Context, fault string, k int) (e episode, err
 		e.size = n + 1
 		e.hit = r.spare
 		var a Reply
-		a, err = e.hit.ask(ctx, r.openRequest(e.hit))
+		a, err = r.askOne(ctx, e.hit, r.openRequest(e.hit))
 		e.at = a.At
 	}
 	if err != nil {
@@ -105,11 +105,13 @@ func (r *ring) mend(ctx context.Context, fault string, e *episode) (err error) {
 		err = r.plan.Net.Plug(e.hit.host, true)
 		e.ended = clock.Now()
 	case fault == SilentHost:
-		err = e.hit.process.Signal(sigGoOn)
+		if err = e.hit.process.Signal(sigGoOn); err != nil {
+			err = fmt.Errorf("%s: %w", e.hit.name, err)
+		}
 	default:
 		_ = e.hit.process.Close() // it has ended: let go of what is left
 		if back, err = r.start(e.hit.host); err == nil {
-			_, err = back.ask(ctx, r.openRequest(back))
+			_, err = r.askOne(ctx, back, r.openRequest(back))
 		}
 	}
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"cohort/internal/bench/fleet"
+	"cohort/internal/bench/kernel"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -41,17 +43,75 @@ func (s *subject) ask(ctx context.Context, q Request) (Reply, error) {
 }
 
 // askAll asks several members at once, and returns their answers or the first error: the
-// others are then not waited for.
-func askAll(ctx context.Context, who []*subject, q func(*subject) Request) ([]Reply, error) {
+// others are then not waited for. That a member of the ring is lost which no fault is done to
+// is such an error: the views that the others wait for may never come.
+func (r *ring) askAll(ctx context.Context, who []*subject, q func(*subject) Request) ([]Reply, error) {
 	replies := make([]Reply, len(who))
 	all, ctx := errgroup.WithContext(ctx)
+	var asked sync.WaitGroup
+	answered := make(chan struct{})
 	for i, s := range who {
+		asked.Add(1)
 		all.Go(func() (err error) {
+			defer asked.Done()
 			replies[i], err = s.ask(ctx, q(s))
 			return err
 		})
 	}
+	all.Go(func() error { return r.keepWatch(ctx, who, answered) })
+	asked.Wait()
+	close(answered)
 	return replies, all.Wait()
+}
+
+// lookEvery is how often members are looked at while some are asked: by then most faults are
+// over, and have not been disturbed.
+const lookEvery = 100 * time.Millisecond
+
+// keepWatch returns an error as soon as a member is lost that is asked or in the ring, and nil
+// when all have answered.
+func (r *ring) keepWatch(ctx context.Context, asked []*subject, answered <-chan struct{}) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-answered:
+			return nil
+		case <-ctx.Done():
+			return nil // of which others tell
+		case <-look.C:
+		}
+		for _, s := range append(slices.Clone(r.members), asked...) {
+			if err := s.lost(slices.Contains(asked, s)); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+}
+
+// lost says what keeps a member from taking part. Of one that is asked the answer tells whether it
+// has ended: it may be meant to.
+func (s *subject) lost(asked bool) error {
+	if kernel.Stopped(kernel.Proc, s.process.PID()) {
+		return errStopped
+	}
+	select {
+	case <-s.process.Ended():
+		if !asked {
+			return s.process.Ending("while others were asked")
+		}
+	default:
+	}
+	return nil
+}
+
+// errStopped is of a member that no fault is done to.
+var errStopped = errors.New("it is stopped (SIGSTOP), and not by this command")
+
+// askOne is askAll for a single member.
+func (r *ring) askOne(ctx context.Context, s *subject, q Request) (Reply, error) {
+	replies, err := r.askAll(ctx, []*subject{s}, same(q))
+	return replies[0], err
 }
 
 func same(q Request) func(*subject) Request { return func(*subject) Request { return q } }
@@ -75,7 +135,7 @@ func (r *ring) form(ctx context.Context) error {
 		}
 		r.members = append(r.members, s)
 	}
-	if _, err := askAll(ctx, r.members, r.openRequest); err != nil {
+	if _, err := r.askAll(ctx, r.members, r.openRequest); err != nil {
 		return err
 	}
 	if err := r.awaitAll(ctx, r.members, r.plan.Members, 0); err != nil {
@@ -107,7 +167,7 @@ func (r *ring) openRequest(s *subject) Request {
 
 // awaitAll waits until members have had a view of so many since a time.
 func (r *ring) awaitAll(ctx context.Context, who []*subject, size int, since int64) error {
-	_, err := askAll(ctx, who, same(Request{Op: OpAwait, Size: size, Since: since}))
+	_, err := r.askAll(ctx, who, same(Request{Op: OpAwait, Size: size, Since: since}))
 	return err
 }
 
@@ -122,7 +182,7 @@ const (
 // the members into the order of their ranks.
 func (r *ring) settle(ctx context.Context) error {
 	for start := time.Now(); ; {
-		replies, err := askAll(ctx, r.members, same(Request{Op: OpTally}))
+		replies, err := r.askAll(ctx, r.members, same(Request{Op: OpTally}))
 		if err != nil {
 			return err
 		}

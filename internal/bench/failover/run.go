@@ -110,7 +110,7 @@ func (r *ring) round(ctx context.Context, fault string, k int) (t result.Times, 
 			return t, err
 		}
 	}
-	if _, err := askAll(ctx, r.members, same(Request{Op: OpStart})); err != nil {
+	if _, err := r.askAll(ctx, r.members, same(Request{Op: OpStart})); err != nil {
 		return t, err
 	}
 	if err := pause(ctx, warmUp); err != nil {
@@ -130,7 +130,7 @@ func (r *ring) round(ctx context.Context, fault string, k int) (t result.Times, 
 	if err := pause(ctx, afterwards); err != nil {
 		return t, err
 	}
-	if _, err := askAll(ctx, r.members, same(Request{Op: OpStop})); err != nil {
+	if _, err := r.askAll(ctx, r.members, same(Request{Op: OpStop})); err != nil {
 		return t, err
 	}
 	return t, r.settle(ctx)
@@ -148,7 +148,7 @@ func (r *ring) observe(ctx context.Context, e episode) (t result.Times, err erro
 		if err := pause(ctx, every); err != nil {
 			return t, err
 		}
-		replies, err := askAll(ctx, r.members, same(q))
+		replies, err := r.askAll(ctx, r.members, same(q))
 		if err != nil {
 			return t, err
 		}

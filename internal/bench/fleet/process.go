@@ -149,10 +149,16 @@ func (p *Process) gone(op string) error {
 	case <-time.After(farewell):
 		return fmt.Errorf("closed its output instead of answering %q", op)
 	}
+	return p.Ending(fmt.Sprintf("before it answered %q", op))
+}
+
+// Ending is an error that says when the process has ended, in the caller's words, and how. It is
+// for after Ended.
+func (p *Process) Ending(when string) error {
 	if p.err != nil {
-		return fmt.Errorf("ended before it answered %q: %w", op, p.err)
+		return fmt.Errorf("ended %s: %w", when, p.err)
 	}
-	return fmt.Errorf("ended before it answered %q", op)
+	return fmt.Errorf("ended %s", when)
 }
 
 // Close tells the process that it is over, kills it if it does not end, and

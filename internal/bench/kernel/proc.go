@@ -106,3 +106,18 @@ func ReceiveDrops(proc string) (Drops, error) {
 	}
 	return Drops{Namespace: spaces["net"].Inode, Datagrams: uint64(*snmp.Udp.RcvbufErrors)}, nil
 }
+
+// Stopped tells whether a process has been stopped by a signal and not gone on since, as far as
+// the proc file system mounted there tells.
+func Stopped(proc string, pid int) bool {
+	fs, err := procfs.NewFS(proc)
+	if err != nil {
+		return false
+	}
+	p, err := fs.Proc(pid)
+	if err != nil {
+		return false
+	}
+	s, err := p.Stat()
+	return err == nil && s.State == "T" // a debugger's stops are "t": they pass
+}
