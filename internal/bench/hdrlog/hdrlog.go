@@ -58,16 +58,20 @@ func Write(dir string, r *result.Run) error {
 	return nil
 }
 
-// rows returns everything that has latencies.
+// rows returns everything that has latencies, and leaves out what ended before the load.
 func rows(r *result.Run) (all []row) {
 	half := time.Duration(r.Settings.DurationS / 2 / float64(max(r.Settings.Runs, 1)) * float64(time.Second))
 	for i := range r.Rows {
 		from := &r.Rows[i]
 		x := row{tag: fmt.Sprintf("%s-%dB-%d", from.Level, from.SizeBytes, from.Senders), all: from.Histogram, length: half}
 		for _, p := range from.Runs {
-			x.runs, x.starts = append(x.runs, p.Histogram), append(x.starts, p.StartS)
+			if p.Histogram != "" {
+				x.runs, x.starts = append(x.runs, p.Histogram), append(x.starts, p.StartS)
+			}
 		}
-		all = append(all, x)
+		if len(x.runs) > 0 {
+			all = append(all, x)
+		}
 	}
 	for i := range r.Idle {
 		from := &r.Idle[i]

@@ -88,6 +88,9 @@ func curves(r *result.Run) (all []figure) {
 
 // addCurve adds a level's distribution to the figure of that name, which is made if there is none.
 func addCurve(all []figure, id, title, note, level string, l *result.Latency) []figure {
+	if len(l.Percentiles) == 0 {
+		return all
+	}
 	s := series{name: level}
 	for _, p := range l.Percentiles {
 		if p.P < 100 {

@@ -21,13 +21,21 @@ var rowFigures = []figure[Row, Pass]{
 	{"msgs_per_s", func(p *Pass) *float64 { return &p.MsgsPerS }, func(r *Row) *float64 { return &r.MsgsPerS }, func(r *Row, v float64) { r.MsgsPerS = v }},
 	{"mb_per_s", func(p *Pass) *float64 { return &p.MBPerS }, func(r *Row) *float64 { return &r.MBPerS }, func(r *Row, v float64) { r.MBPerS = v }},
 	{"cpu_us_per_msg", func(p *Pass) *float64 { return &p.CPUUsPerMsg }, func(r *Row) *float64 { return &r.CPUUsPerMsg }, func(r *Row, v float64) { r.CPUUsPerMsg = v }},
-	{"p50_us", func(p *Pass) *float64 { return &p.P50Us }, func(r *Row) *float64 { return &r.P50Us }, func(r *Row, v float64) { r.P50Us = v }},
-	{"p99_us", func(p *Pass) *float64 { return &p.P99Us }, func(r *Row) *float64 { return &r.P99Us }, func(r *Row, v float64) { r.P99Us = v }},
-	{"p999_us", func(p *Pass) *float64 { return &p.P999Us }, func(r *Row) *float64 { return &r.P999Us }, func(r *Row, v float64) { r.P999Us = v }},
-	{"load_msgs_per_s", func(p *Pass) *float64 { return &p.LoadMsgsPerS }, func(r *Row) *float64 { return &r.LoadMsgsPerS }, func(r *Row, v float64) { r.LoadMsgsPerS = v }},
+	{"p50_us", func(p *Pass) *float64 { return measured(&p.P50Us) }, func(r *Row) *float64 { return measured(&r.P50Us) }, func(r *Row, v float64) { r.P50Us = v }},
+	{"p99_us", func(p *Pass) *float64 { return measured(&p.P99Us) }, func(r *Row) *float64 { return measured(&r.P99Us) }, func(r *Row, v float64) { r.P99Us = v }},
+	{"p999_us", func(p *Pass) *float64 { return measured(&p.P999Us) }, func(r *Row) *float64 { return measured(&r.P999Us) }, func(r *Row, v float64) { r.P999Us = v }},
+	{"load_msgs_per_s", func(p *Pass) *float64 { return measured(&p.LoadMsgsPerS) }, func(r *Row) *float64 { return measured(&r.LoadMsgsPerS) }, func(r *Row, v float64) { r.LoadMsgsPerS = v }},
 	{"ratio_fbcast", func(p *Pass) *float64 { return p.RatioFbcast }, func(r *Row) *float64 { return r.RatioFbcast }, func(r *Row, v float64) { r.RatioFbcast = &v }},
 	{"ratio_raw", func(p *Pass) *float64 { return p.RatioRaw }, func(r *Row) *float64 { return r.RatioRaw }, func(r *Row, v float64) { r.RatioRaw = &v }},
 	{"ratio_one_sender", func(p *Pass) *float64 { return p.RatioOneSender }, func(r *Row) *float64 { return r.RatioOneSender }, func(r *Row, v float64) { r.RatioOneSender = &v }},
+}
+
+// measured returns a figure of the load; nil if the row or run did not get that far.
+func measured(v *float64) *float64 {
+	if *v == 0 {
+		return nil
+	}
+	return v
 }
 
 var idleFigures = []figure[Idle, IdlePass]{

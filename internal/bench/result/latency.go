@@ -10,17 +10,18 @@ import (
 const oneWay = "one way"
 
 // Latency is times from when a message was due: to its delivery at each member but its
-// sender, unless LatencyOf of what it belongs to says otherwise.
+// sender, unless LatencyOf of what it belongs to says otherwise. None of it is in the document if it
+// was not measured: a 0 would be taken for a latency.
 type Latency struct {
-	P50Us       float64      `json:"p50_us"`
-	P90Us       float64      `json:"p90_us"`
-	P99Us       float64      `json:"p99_us"`
-	P999Us      float64      `json:"p999_us"`
-	MeanUs      float64      `json:"mean_us"`
-	MaxUs       float64      `json:"max_us"`
-	Samples     int64        `json:"latency_samples"`
+	P50Us       float64      `json:"p50_us,omitzero"`
+	P90Us       float64      `json:"p90_us,omitzero"`
+	P99Us       float64      `json:"p99_us,omitzero"`
+	P999Us      float64      `json:"p999_us,omitzero"`
+	MeanUs      float64      `json:"mean_us,omitzero"`
+	MaxUs       float64      `json:"max_us,omitzero"`
+	Samples     int64        `json:"latency_samples,omitzero"`
 	Percentiles []Percentile `json:"percentiles,omitempty"` // of all runs together; none in a single one
-	Histogram   string       `json:"histogram"`             // ns, HdrHistogram V2 compressed, base64
+	Histogram   string       `json:"histogram,omitzero"`    // ns, HdrHistogram V2 compressed, base64
 }
 
 // Percentile is one point of the distribution.

@@ -12,7 +12,7 @@ import (
 // Notes returns what kept the figures from being better: a noisy machine, and what the
 // members' sockets lack, with the commands that change it, each once.
 func (r *Run) Notes() []string {
-	return slices.Concat(r.part(), r.unmeasured(), r.versions(), r.noise(), r.drops(), notes(r.Members))
+	return slices.Concat(r.part(), r.unloaded(), r.unmeasured(), r.versions(), r.noise(), r.drops(), notes(r.Members))
 }
 
 // unmeasured says which rows were left out.
@@ -21,6 +21,23 @@ func (r *Run) unmeasured() (notes []string) {
 		notes = append(notes, "left out: "+row)
 	}
 	return notes
+}
+
+// unloaded says of how many runs there are figures of full speed alone.
+func (r *Run) unloaded() []string {
+	var floods, all int
+	for i := range r.Rows {
+		all += len(r.Rows[i].Runs)
+		for k := range r.Rows[i].Runs {
+			if r.Rows[i].Runs[k].Histogram == "" {
+				floods++
+			}
+		}
+	}
+	if floods == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d of %d runs of a row ended before the load: they count for the figures of full speed alone", floods, all)}
 }
 
 // notes returns what kept the members' sockets from being as fast as they can be.

@@ -5,14 +5,15 @@ import (
 	"cohort/internal/bench/noise"
 )
 
-// Pass is one run of a row. Its names are those of the row.
+// Pass is one run of a row. Its names are those of the row. One that ended between full speed and the
+// load has the figures of full speed alone.
 type Pass struct {
 	StartS float64 `json:"start_s"` // after the bench began to measure
 
 	Speed
 	Drops
 
-	LoadMsgsPerS float64 `json:"load_msgs_per_s"`
+	LoadMsgsPerS float64 `json:"load_msgs_per_s,omitzero"`
 	Latency
 
 	RatioFbcast    *float64 `json:"ratio_fbcast"`

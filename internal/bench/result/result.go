@@ -93,8 +93,8 @@ type Row struct {
 	Drops
 	Verified bool `json:"verified"`
 
-	LoadMsgsPerS float64 `json:"load_msgs_per_s"` // offered while latency was measured, all senders together
-	LatencyOf    string  `json:"latency_of"`      // a member.Timing; documents of before there were several have "", which is one way
+	LoadMsgsPerS float64 `json:"load_msgs_per_s,omitzero"` // offered while latency was measured, all senders together
+	LatencyOf    string  `json:"latency_of"`               // a member.Timing; documents of before there were several have "", which is one way
 	Latency
 
 	RatioFbcast *float64 `json:"ratio_fbcast"` // of messages per second; null if not measured in this run

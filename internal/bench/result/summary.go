@@ -48,10 +48,15 @@ func (r *Row) summarize() (err error) {
 		r.Drops = r.Drops.Add(p.Drops)
 		r.Processes = addProcesses(r.Processes, p.Processes)
 		r.LoadProcesses = addProcesses(r.LoadProcesses, p.LoadProcesses)
-		histograms = append(histograms, p.Histogram)
+		if p.Histogram != "" { // it got as far as the load
+			histograms = append(histograms, p.Histogram)
+		}
 	}
-	if r.Latency, err = Merge(histograms); err != nil {
-		return err
+	r.Latency, r.LoadMsgsPerS = Latency{}, 0
+	if len(histograms) > 0 {
+		if r.Latency, err = Merge(histograms); err != nil {
+			return err
+		}
 	}
 	r.MemberRates = memberRates(r.Runs)
 	r.Intervals = summarize(rowFigures, r, r.Runs)

@@ -1,7 +1,9 @@
 package result
 
 import (
+	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -43,6 +45,40 @@ func TestSummarize(t *testing.T) {
 	r.Rows[1].Runs[2].Histogram = "garbled"
 	if err := r.Summarize(); err == nil || !strings.Contains(err.Error(), "fbcast, 64 B, 1 sending") {
 		t.Errorf("a garbled histogram: error %v, want one that says where", err)
+	}
+}
+
+// TestWithoutALoad: a row that ended before its load shows no latency, neither for people nor in the
+// document, and is read as it was written.
+func TestWithoutALoad(t *testing.T) {
+	r := sample(t)
+	r.Settings.LoadMsgsPerS = 1000
+	row := &r.Rows[1]
+	for k := range row.Runs {
+		row.Runs[k].Latency, row.Runs[k].LoadMsgsPerS = Latency{}, 0
+	}
+	if err := r.Summarize(); err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := r.Table(&table); err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := parseRun(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := back.Rows[1].Figure("p99_us"); ok || strings.Contains(table.String(), " 0.0 ") {
+		t.Errorf("a latency that was not measured is there: %+v in\n%s", back.Rows[1].Latency, &table)
+	}
+	for _, name := range []string{"p50_us", "max_us", "latency_samples", "histogram", "load_msgs_per_s"} {
+		if zero := regexp.MustCompile(fmt.Sprintf(`%q: (0|""),`, name)).FindString(string(b)); zero != "" {
+			t.Errorf("not measured, and there: %s", zero)
+		}
 	}
 }
 

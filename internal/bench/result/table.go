@@ -76,8 +76,15 @@ func (r *Row) cells() []string {
 		f, _ := r.Figure(name)
 		return f.Spread()
 	}
+	value := func(name string, write func(float64) string) string {
+		f, ok := r.Figure(name)
+		if !ok {
+			return ""
+		}
+		return write(f.Value)
+	}
 	return []string{r.Level, Bytes(r.SizeBytes), strconv.Itoa(r.Senders), Count(r.MsgsPerS), spread("msgs_per_s"), amount(r.MBPerS),
-		micro(r.P50Us), spread("p50_us"), micro(r.P99Us), spread("p99_us"), micro(r.P999Us), Count(r.LoadMsgsPerS), amount(r.CPUUsPerMsg),
+		value("p50_us", micro), spread("p50_us"), value("p99_us", micro), spread("p99_us"), value("p999_us", micro), value("load_msgs_per_s", Count), amount(r.CPUUsPerMsg),
 		times(r.RatioFbcast), times(r.RatioRaw), strconv.FormatUint(r.Dropped, 10), strconv.FormatUint(r.Retransmitted, 10),
 		yes(r.Verified), loud(r.Noise)}
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,7 @@ func (c *caller) Name() string { return c.name }
 
 func (c *caller) Ask(ctx context.Context, q member.Request) (r member.Reply, err error) {
 	b, err := json.Marshal(q)
-	if err != nil {
+	if err = cmp.Or(ctx.Err(), err); err != nil {
 		return r, err
 	}
 	if _, err := c.in.Write(append(b, '\n')); err != nil {

@@ -58,14 +58,15 @@ func (r *Runner) pass(ctx context.Context, k int, res *result.Run) error {
 // the load. Rates rise for the first 0.1 to 0.3 s of full load, and again after
 // each rest, as threads are placed: floods go without a break.
 func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
-	passes := make([]result.Pass, len(rows)) // a row has one only once it is whole
+	passes := make([]result.Pass, len(rows)) // a row has one only once it is whole, or nothing follows
 	err := inTurns(len(rows), k, func(i int) error {
 		return r.tried(ctx, &rows[i], &passes[i], r.flood)
 	})
 	if err != nil {
+		r.keepFloods(k, rows, passes)
 		return err
 	}
-	return inTurns(len(rows), k, func(i int) error {
+	err = inTurns(len(rows), k, func(i int) error {
 		row, p := &rows[i], &passes[i]
 		if err := r.tried(ctx, row, p, r.load); err != nil {
 			return err
@@ -78,6 +79,20 @@ func (r *Runner) block(ctx context.Context, k int, rows []result.Row) error {
 		r.finished("%s, %s, %d sending%s: %s msgs/s, p50 %.1f µs", row.Level, result.Bytes(row.SizeBytes), row.Senders, r.of(k), result.Count(p.MsgsPerS), p.P50Us)
 		return nil
 	})
+	if err != nil {
+		r.keepFloods(k, rows, passes)
+	}
+	return err
+}
+
+// keepFloods adds what the k-th run of rows gave at full speed to those that have not come to the
+// end of the load, which nothing will be measured of any more.
+func (r *Runner) keepFloods(k int, rows []result.Row, passes []result.Pass) {
+	for i := range rows {
+		if p := passes[i]; len(rows[i].Runs) == k && p.Messages > 0 && r.out[&rows[i]] == nil {
+			rows[i].Runs = append(rows[i].Runs, p)
+		}
+	}
 }
 
 // of names the k-th run for people, if there are several.
@@ -102,11 +117,12 @@ func (r *Runner) tried(ctx context.Context, row *result.Row, p *result.Pass, par
 	return err
 }
 
-// measured does a part of one run of a row, and checks the order.
+// measured does a part of one run of a row, and checks the order. p stays as it was if that fails.
 func (r *Runner) measured(ctx context.Context, row *result.Row, p *result.Pass, part func(context.Context, *course.Course, *result.Pass) error) error {
 	c := r.ring.Next(row.Level, row.SizeBytes, row.Senders)
 	mark := r.meter.Begin()
-	failed := part(ctx, c, p)
+	next := *p
+	failed := part(ctx, c, &next)
 	if failed != nil && !errors.Is(failed, course.ErrNothing) {
 		return fmt.Errorf("%v: %w", c, failed)
 	}
@@ -115,8 +131,9 @@ func (r *Runner) measured(ctx context.Context, row *result.Row, p *result.Pass, 
 		return fmt.Errorf("%v: %w", c, err)
 	}
 	row.Verified = verified
-	p.Span = p.Span.Add(r.meter.End(mark, c.Used().CPU()))
-	p.Noise = noise.Judge(p.Span)
+	next.Span = next.Span.Add(r.meter.End(mark, c.Used().CPU()))
+	next.Noise = noise.Judge(next.Span)
+	*p = next
 	return nil
 }
 

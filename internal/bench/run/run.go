@@ -90,7 +90,7 @@ func New(p Plan, f *fleet.Fleet, o Observer) *Runner {
 
 // Run measures everything and returns the rows. An error that is a *course.Breach means that a level
 // did not keep its promise. Beside an error the result has what was measured before, each run of
-// a row whole; it is nil if that is nothing.
+// a row whole or, of the block that was under way, at full speed alone; it is nil if that is nothing.
 func (r *Runner) Run(ctx context.Context) (*result.Run, error) {
 	res := &result.Run{Schema: result.Schema, Command: result.CommandRun, Settings: r.settings()}
 	load := r.meter.Load()

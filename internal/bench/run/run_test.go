@@ -1,6 +1,8 @@
 package run
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,6 +93,47 @@ func TestRunsAreInterleaved(t *testing.T) {
 	for _, i := range res.Idle {
 		if len(i.Runs) != 3 || i.RatioToRaw == nil || i.Samples < 3*100 {
 			t.Errorf("%s on an idle group: %d runs, %d latencies", i.Level, len(i.Runs), i.Samples)
+		}
+	}
+}
+
+// TestFloodsOfAnInterruptedBlockAreKept: what was measured at full speed before the interrupt is
+// there, and of the load, which had not come, nothing that could be taken for a figure.
+func TestFloodsOfAnInterruptedBlockAreKept(t *testing.T) {
+	plan := shortPlan("raw", "fbcast", "abcast")
+	plan.Runs = 2
+	for _, after := range []int{1, 6 + 1} { // one load of the first block, of three rows and three idle groups
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		res, err := New(plan, newHub(t, 3, "", nil), func(done, _ int, _ string) {
+			if done == after {
+				cancel()
+			}
+		}).Run(ctx)
+		if !errors.Is(err, context.Canceled) || res == nil || len(res.Rows) != 3 {
+			t.Fatalf("error %v, a result: %v; want three rows of what was interrupted", err, res != nil)
+		}
+		runs := (after + 5) / 6
+		whole := 0
+		for _, r := range res.Rows {
+			last := r.Runs[len(r.Runs)-1]
+			if len(r.Runs) != runs || last.MsgsPerS <= 0 || r.MsgsPerS <= 0 || r.Verified != (r.Level != "raw") {
+				t.Errorf("%s: %d runs, %v and %v msgs/s, verified %v", r.Level, len(r.Runs), last.MsgsPerS, r.MsgsPerS, r.Verified)
+			}
+			if last.Samples > 0 {
+				whole++
+				continue
+			}
+			b, err := json.Marshal(last)
+			if err != nil || strings.Contains(string(b), "p50_us") || strings.Contains(string(b), "load_msgs_per_s") {
+				t.Errorf("%s: the run has figures of a load that was not: %s, %v", r.Level, b, err)
+			}
+			if f, ok := r.Figure("p50_us"); ok != (runs > 1) || len(f.Runs) != runs-1 {
+				t.Errorf("%s: p50 %+v, of %d runs the last without", r.Level, f, runs)
+			}
+		}
+		if notes := strings.Join(res.Notes(), "\n"); whole != 1 || !strings.Contains(notes, fmt.Sprintf("2 of %d runs of a row ended before the load", 3*runs)) {
+			t.Errorf("%d rows have a load in their last run, want 1; notes %s", whole, notes)
 		}
 	}
 }
