@@ -23,11 +23,11 @@ func results(t *testing.T, command string, rates ...int) string {
 func TestCompare(t *testing.T) {
 	old, next := results(t, "run", 100, 101, 102, 103, 104, 105), results(t, "run", 200, 202, 204, 206, 208, 210)
 	status, stdout, stderr := vsbench("compare", "--figures", "msgs_per_s", old, next)
-	if status != exitOK || stderr != "" || !strings.Contains(stdout, "+100.0%") || !strings.Contains(stdout, "1 of 1 figures changed") {
+	if status != exitOK || stderr != "" || !strings.Contains(stdout, "+100.0%") || !strings.Contains(stdout, "1 of 1 figure changed") {
 		t.Errorf("exit status %d, standard output\n%s\nstandard error %s", status, stdout, stderr)
 	}
 	status, stdout, stderr = vsbench("compare", "--figures", "msgs_per_s", "--json", "-", old, next+","+old)
-	if status != exitOK || !strings.Contains(stderr, "figures changed") {
+	if status != exitOK || !strings.Contains(stderr, "of 1 figure changed") {
 		t.Errorf("exit status %d, standard error %s", status, stderr)
 	}
 	var d struct {
@@ -51,7 +51,12 @@ func TestCompareRefuses(t *testing.T) {
 		{[]string{good}, "compare: 1 of results: want at least two"},
 		{[]string{good, other}, `a document of "failover": want one of "run"`},
 		{[]string{good, garbled}, "not a document of vsbench"},
-		{[]string{good, good + ","}, "no such file"},
+		{[]string{good + ",", good}, fmt.Sprintf("%q: no file beside a comma: want FILE, or FILE,FILE", good+",")},
+		{[]string{good, ",", good}, `",": no file beside a comma`},
+		{[]string{good, ""}, `"": no file`},
+		{[]string{good, "nonesuch.json"}, "vsbench: nonesuch.json: no such file or directory: want a file of results, as --json"},
+		{[]string{good, t.TempDir()}, "is a directory: want a file of results"},
+		{[]string{good, writeFile(t, "n.json", `{"a": 1}`)}, "n.json: not a document of vsbench: it has no schema"},
 		{[]string{good, good + "," + good}, "is there twice in"},
 		{[]string{"--figures", "speed", good, good}, `--figures: "speed": want msgs_per_s,`},
 		{nil, "expected"},

@@ -12,7 +12,7 @@ func TestFullDiskDoesNotHideTheTable(t *testing.T) {
 	if status != exitFailed || !strings.Contains(stderr, "no space left on device") || strings.Contains(stderr, "results: /dev/full") {
 		t.Errorf("exit status %d, standard error %q; want %d and why", status, stderr, exitFailed)
 	}
-	if !strings.Contains(stdout, "1 of 1 figures changed") {
+	if !strings.Contains(stdout, "1 of 1 figure changed") {
 		t.Errorf("standard output without the table: %q", stdout)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"cohort/internal/bench/report"
+	"cohort/internal/bench/result"
 )
 
 // reportCmd is the flags of report.
@@ -56,6 +57,6 @@ func (c *reportCmd) measure(_ context.Context, stdout, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "report: %s, and %d figures as SVG files beside it\n", page, len(r.Images))
+	_, err = fmt.Fprintf(stdout, "report: %s, and %s as SVG beside it\n", page, result.Things(len(r.Images), "figure"))
 	return err
 }

@@ -33,6 +33,24 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportCountsItsFigures as one says it.
+func TestReportCountsItsFigures(t *testing.T) {
+	dir := t.TempDir()
+	for says, text := range map[string]string{
+		"and 1 figure as SVG beside it":  `{"schema":1,"command":"run","rows":[{"level":"raw","msgs_per_s":4}]}`,
+		"and 2 figures as SVG beside it": `{"schema":1,"command":"failover","rows":[{"fault":"join","gap_min_ms":1,"gap_p50_ms":2,"gap_p99_ms":3,"gap_max_ms":4}]}`,
+	} {
+		path := filepath.Join(dir, "r.json")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr strings.Builder
+		if status := execute([]string{"report", path, "--out", dir}, nil, &stdout, &stderr); status != exitOK || !strings.Contains(stdout.String(), says) {
+			t.Errorf("status %d, %q, %q; want %q", status, stdout.String(), stderr.String(), says)
+		}
+	}
+}
+
 func TestReportOfFilesThatAreNone(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("x.json", []byte("{}"), 0o644); err != nil {

@@ -87,6 +87,9 @@ type Side struct {
 // Load reads the documents of a set: paths with commas between them.
 func Load(paths string) (s Set, err error) {
 	for path := range strings.SplitSeq(paths, ",") {
+		if path == "" {
+			return s, fmt.Errorf("%q: no file beside a comma: want FILE, or FILE,FILE without a space for several as one set", paths)
+		}
 		if slices.ContainsFunc(s.Files, func(f string) bool { return filepath.Clean(f) == filepath.Clean(path) }) {
 			return s, fmt.Errorf("%s is there twice in %s: its runs would count twice", path, paths)
 		}

@@ -19,7 +19,7 @@ func (c *Comparison) Table(w io.Writer) error {
 		if i > 0 {
 			name = "new"
 		}
-		fmt.Fprintf(w, "%s: %s (%s; %d runs of a row)\n", name, strings.Join(s.Files, ", "), strings.Join(s.Versions, "; "), s.Runs)
+		fmt.Fprintf(w, "%s: %s (%s; %s of a row)\n", name, strings.Join(s.Files, ", "), strings.Join(s.Versions, "; "), result.Things(s.Runs, "run"))
 	}
 	for i := range c.Against {
 		a := &c.Against[i]
@@ -69,8 +69,8 @@ func (c *Change) verdict() string {
 			changed++
 		}
 	}
-	return fmt.Sprintf("%d of %d figures changed significantly (p < %v; without any change some %.0f would by chance)",
-		changed, c.Tested, stat.Alpha, stat.Alpha*float64(c.Tested-c.TooFew))
+	return fmt.Sprintf("%d of %s changed significantly (p < %v; without any change some %.0f would by chance)",
+		changed, result.Things(c.Tested, "figure"), stat.Alpha, stat.Alpha*float64(c.Tested-c.TooFew))
 }
 
 func (f *Figure) cells() []string {
@@ -105,8 +105,8 @@ func (c *Comparison) Notes() (notes []string) {
 	}
 	for _, a := range c.Against {
 		if a.TooFew > 0 {
-			notes = append(notes, fmt.Sprintf("WARNING: %d of %d figures have too few runs for any change to show: want at least 4 on each side, better 6",
-				a.TooFew, a.Tested))
+			notes = append(notes, fmt.Sprintf("WARNING: %d of %s have too few runs for any change to show: want at least 4 on each side, better 6",
+				a.TooFew, result.Things(a.Tested, "figure")))
 		}
 		if a.Tested == 0 {
 			notes = append(notes, "WARNING: no row is in both: nothing was compared")

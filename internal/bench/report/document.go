@@ -122,7 +122,7 @@ func (d *Document) conditions() string {
 		say("%.3g s each", c.Settings.DurationS)
 	}
 	if c.Settings.Runs > 1 {
-		say("in %d runs", c.Settings.Runs)
+		say("in %s", result.Things(c.Settings.Runs, "run"))
 	}
 	if c.Settings.Kills > 0 {
 		say("%d faults of each kind", c.Settings.Kills)
@@ -172,9 +172,9 @@ func (d *Document) noise() string {
 	}
 	switch {
 	case run.Noise != nil && run.Noise.Noisy:
-		return fmt.Sprintf("Noisy machine, these figures may be far off: %s. %d of %d rows were disturbed.", strings.Join(run.Noise.Reasons, "; "), noisy, len(run.Rows))
+		return fmt.Sprintf("Noisy machine, these figures may be far off: %s. Disturbed: %d of %s.", strings.Join(run.Noise.Reasons, "; "), noisy, result.Things(len(run.Rows), "row"))
 	case noisy > 0:
-		return fmt.Sprintf("Noise disturbed %d of %d rows.", noisy, len(run.Rows))
+		return fmt.Sprintf("Noise disturbed %d of %s.", noisy, result.Things(len(run.Rows), "row"))
 	}
 	return ""
 }

@@ -2,8 +2,10 @@ package result
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -97,7 +99,7 @@ type kind struct {
 
 func kindOf(b []byte) (k kind, err error) {
 	if err := json.Unmarshal(b, &k); err != nil {
-		return k, fmt.Errorf("not a document of vsbench: %w", err)
+		return k, fmt.Errorf("not a document of vsbench, which is JSON: %w", err)
 	}
 	switch {
 	case k.Schema == 0:
@@ -108,16 +110,24 @@ func kindOf(b []byte) (k kind, err error) {
 	return k, nil
 }
 
+// unread says why a document could not be read, and what is one.
+func unread(path string, err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p.Err // the path comes first here
+	}
+	return fmt.Errorf("%s: %w: want a file of results, as --json of the measuring commands names it", path, err)
+}
+
 // readBounded reads a file that may be a document.
 func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, unread(path, err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
 	if err != nil {
-		return nil, err
+		return nil, unread(path, err)
 	}
 	if len(b) > maxDocument {
 		return nil, fmt.Errorf("%s: more than %s: not a document of vsbench", path, Bytes(maxDocument))

@@ -37,7 +37,7 @@ func (r *Run) unloaded() []string {
 	if floods == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d of %d runs of a row ended before the load: they count for the figures of full speed alone", floods, all)}
+	return []string{fmt.Sprintf("%d of %s of a row ended before the load: they count for the figures of full speed alone", floods, Things(all, "run"))}
 }
 
 // notes returns what kept the members' sockets from being as fast as they can be.
@@ -72,7 +72,7 @@ func (r *Run) noise() (notes []string) {
 		}
 	}
 	if rows > 0 {
-		notes = append(notes, fmt.Sprintf("WARNING: noise disturbed %d of %d rows: see their last column", rows, len(r.Rows)))
+		notes = append(notes, fmt.Sprintf("WARNING: noise disturbed %d of %s: see the last column", rows, Things(len(r.Rows), "row")))
 	}
 	return notes
 }

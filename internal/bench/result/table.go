@@ -188,6 +188,14 @@ func Count(n float64) string {
 	return amount(n/1e6) + "M"
 }
 
+// Things writes a number of things that are called so if they are one: 1 run, 2 runs.
+func Things(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
 // amount writes a number in at least three digits.
 func amount(v float64) string {
 	switch {
