@@ -22,7 +22,7 @@ type runCmd struct {
 	Sizes     []int         `default:"64,1024,8192" placeholder:"BYTES" help:"Message sizes in bytes, 16 to 16777216. Default: ${default}."`
 	Members   int           `default:"3" placeholder:"N" help:"Members, each a process, 2 to 64. Default: ${default}."`
 	Senders   []string      `default:"1,all" placeholder:"1|all" help:"How many members send: 1, all, or both. Default: ${default}."`
-	Runs      int           `default:"0" placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
+	Runs      *int          `placeholder:"N" help:"How often each row is measured, 1 to 100: all rows once, then all again, and so on. Figures are medians; less than 6 do not make a 95 % interval. Default: 6, or as many as --duration has 20ms for."`
 	Duration  time.Duration `default:"800ms" placeholder:"TIME" help:"Time measured for each row, all runs together, at least 20ms for each: half of it at full speed for throughput, half at --load for latency. Default: ${default}."`
 	Load      float64       `default:"10000" placeholder:"RATE" help:"Messages per second offered while latency is measured, all senders together, on a fixed schedule (open loop), 1 to 100000000. A row that cannot carry twice as much gets half of its own throughput; the table states what was offered. Default: ${default}."`
 	Network   string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
@@ -161,26 +161,26 @@ func (c *runCmd) check() error {
 	return nil
 }
 
-// checkRuns checks how often each row is to be measured; 0 says that nothing was said.
-func checkRuns(n int) error {
-	if n == 0 {
+// checkRuns checks how often each row is to be measured; nil says that nothing was said.
+func checkRuns(n *int) error {
+	if n == nil {
 		return nil
 	}
-	return flag("runs", between(n, 1, maxRuns, "runs"))
+	return flag("runs", between(*n, 1, maxRuns, "runs"))
 }
 
-// runsIn returns how often each row is measured: so many times or, if that is 0, as
+// runsIn returns how often each row is measured: so many times or, if nothing was said, as
 // often as an interval takes and the time for all of it allows.
-func runsIn(runs int, all time.Duration) (int, error) {
+func runsIn(runs *int, all time.Duration) (int, error) {
 	switch {
 	case all < minDuration:
 		return 0, fmt.Errorf("--duration: %v: want at least %v", all, minDuration)
-	case all < minDuration*time.Duration(runs):
-		return 0, fmt.Errorf("--duration: %v: want at least %v for each of %d runs", all, minDuration, runs)
-	case runs == 0:
-		runs = min(stat.EnoughForInterval, int(all/minDuration))
+	case runs == nil:
+		return min(stat.EnoughForInterval, int(all/minDuration)), nil
+	case all < minDuration*time.Duration(*runs):
+		return 0, fmt.Errorf("--duration: %v: want at least %v for each of %d runs", all, minDuration, *runs)
 	}
-	return runs, nil
+	return *runs, nil
 }
 
 // each checks the values of a list: good ones, at least one, none twice.

@@ -50,6 +50,7 @@ func TestWrongFlags(t *testing.T) {
 		{"--duration 19ms", "--duration: 19ms: want at least 20ms"},
 		{"--duration 5", "--duration"},
 		{"--runs=-1", "--runs: -1: want 1 to 100 runs"},
+		{"--runs 0", "--runs: 0: want 1 to 100 runs"},
 		{"--runs 101", "--runs: 101: want 1 to 100 runs"},
 		{"--runs 6 --duration 119ms", "--duration: 119ms: want at least 20ms for each of 6 runs"},
 		{"--load 0", "--load: 0: want 1 to 100000000 messages per second"},
