@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"cohort/internal/bench/result"
 	"cohort/internal/doctor"
 	"cohort/tuning"
 )
@@ -96,8 +95,8 @@ func (c *doctorCmd) measure(ctx context.Context, stdout, stderr io.Writer) error
 		}
 		return err
 	}
-	if c.JSON != "" && c.JSON != standardOutput {
-		if err := result.CanWrite(c.JSON); err != nil {
+	if c.JSON != "" {
+		if err := writable("json", c.JSON); err != nil {
 			return err
 		}
 	}

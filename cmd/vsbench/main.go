@@ -90,6 +90,9 @@ type job interface {
 	measure(ctx context.Context, stdout, stderr io.Writer) error
 }
 
+// wrongFlag is what is wrong with the value of a flag if that is found only once the command runs.
+type wrongFlag struct{ error }
+
 // execute is the program. It returns the exit status.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	defer func() {
@@ -129,7 +132,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) (status i
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fail(stderr, exitInterrupted, errors.New("interrupted"))
 	}
-	if errors.Is(err, engine.ErrConfig) || errors.Is(err, iomulticast.ErrInterface) {
+	if errors.As(err, new(wrongFlag)) || errors.Is(err, engine.ErrConfig) || errors.Is(err, iomulticast.ErrInterface) {
 		return fail(stderr, exitUsage, err) // it names the flag's value
 	}
 	return ended(stderr, err)

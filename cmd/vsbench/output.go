@@ -35,11 +35,11 @@ func (o *output) of(command string, steps int, measure func(progress) (measureme
 			return err
 		}
 		o.path = result.DefaultPath(command, time.Now())
-	}
-	if o.path != standardOutput {
 		if err := result.CanWrite(o.path); err != nil {
-			return err
+			return fmt.Errorf("results: %w: name another file with --json", err)
 		}
+	} else if err := writable("json", o.path); err != nil {
+		return err
 	}
 	p := newProgress(o.stderr, steps)
 	doc, err := measure(p)
@@ -59,6 +59,18 @@ func (o *output) of(command string, steps int, measure func(progress) (measureme
 		fmt.Fprintf(o.stderr, "vsbench: %v\n", failed)
 	}
 	return err
+}
+
+// writable returns an error of the flag if the file that it names cannot be written, so that nobody
+// measures first and finds out then.
+func writable(name, path string) error {
+	if path == standardOutput {
+		return nil
+	}
+	if err := result.CanWrite(path); err != nil {
+		return wrongFlag{flag(name, fmt.Errorf("%w: want a file", err))}
+	}
+	return nil
 }
 
 // report writes the results if there is a path for them, prints the table and says what the machine lacks.

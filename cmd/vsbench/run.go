@@ -31,7 +31,7 @@ func (runCmd) Help() string {
 func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	if c.HDR != "" {
 		if err := result.CanWrite(filepath.Join(c.HDR, "run.hlog")); err != nil {
-			return err
+			return wrongFlag{flag("hdr", fmt.Errorf("%w: want a folder", err))}
 		}
 	}
 	var res *result.Run

@@ -106,16 +106,19 @@ func writeBeside(path string, b []byte) (temporary string, err error) {
 // folder or a permission, so that nobody measures first and finds out then. It
 // makes the folder if there is none.
 func CanWrite(path string) error {
-	path, special, err := target(path)
+	at, special, err := target(path)
 	if err != nil || special {
-		return prefixed(err)
+		return err
 	}
-	f, err := create(path)
+	f, err := create(at)
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return fmt.Errorf("%s: cannot be written: %w", path, p.Err) // and not the name of what would be renamed
+	}
 	if err != nil {
-		return prefixed(err)
+		return err
 	}
 	_ = f.Close()
-	return prefixed(os.Remove(f.Name()))
+	return os.Remove(f.Name())
 }
 
 // target returns what is written for this path: the file that a link names, so that the
@@ -123,6 +126,8 @@ func CanWrite(path string) error {
 func target(path string) (file string, special bool, err error) {
 	i, err := os.Stat(path)
 	switch {
+	case path != "" && os.IsPathSeparator(path[len(path)-1]):
+		return "", false, fmt.Errorf("%s: is the name of a directory", path)
 	case err != nil:
 		return path, false, nil // there is none yet, or create says why not
 	case i.IsDir():
