@@ -328,9 +328,7 @@ func (n *Node) pass(c site.Change) {
 	n.stats.past.Add(&c.Stats)
 	n.presence.set(place{standing: inView, view: v, rank: v.Rank(n.proc.Self().ID)})
 	n.sending.rest, n.sending.stuck = n.sending.whole, false
-	for _, d := range c.Gone {
-		n.note(recorder.Gone, c.Old.Members[d.Rank].ID, 0, 0, d.Reason.String())
-	}
+	n.observeGone(&c)
 	n.observeView(v)
 	n.cfg.Logger.Info("view", "view", v.Num, "members", len(v.Members), "rank", n.rank(),
 		"joined", len(v.Joined()), "gone", gone(c))

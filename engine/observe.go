@@ -9,6 +9,7 @@ import (
 	"cohort/engine/recorder"
 	"cohort/membership"
 	"cohort/process"
+	"cohort/site"
 )
 
 // observer tells people what happens in the protocol: the flight recorder and the
@@ -135,7 +136,7 @@ func (n *Node) observeMembers(s *Stats) {
 	for r := range v.Members {
 		if why := at.Suspected(r); why != 0 {
 			s.Suspected++
-			n.suspects(&v.Members[r], r, why)
+			n.suspects(&v, r, why)
 		} else if o.suspects[r] != 0 {
 			o.suspects[r] = 0
 			n.note(recorder.Trusted, v.Members[r].ID, 0, 0, "")
@@ -145,8 +146,20 @@ func (n *Node) observeMembers(s *Stats) {
 	n.observePauses(s, m)
 }
 
-func (n *Node) suspects(m *membership.Member, rank int, why membership.Reason) {
-	o := &n.obs
+// observeGone looks at who does not come along into the next view. A view that takes no more than a
+// turn of the loop, where nobody else must agree to it, had nobody suspected when that was looked at.
+func (n *Node) observeGone(c *site.Change) {
+	for _, d := range c.Gone {
+		if d.Reason != membership.Left && n.obs.view == c.Old.Key() {
+			n.suspects(&c.Old, d.Rank, d.Reason)
+		}
+		n.note(recorder.Gone, c.Old.Members[d.Rank].ID, 0, 0, d.Reason.String())
+	}
+}
+
+// suspects tells that a member of a view has come to be suspected, once.
+func (n *Node) suspects(v *membership.View, rank int, why membership.Reason) {
+	o, m := &n.obs, &v.Members[rank]
 	if o.suspects[rank] != 0 {
 		return
 	}
@@ -154,10 +167,10 @@ func (n *Node) suspects(m *membership.Member, rank int, why membership.Reason) {
 	n.stats.loop.Suspicions++
 	n.note(recorder.Suspected, m.ID, 0, 0, why.String())
 	if n.closing.Load() { // where all leave at once, some are gone before others know that they have left
-		n.cfg.Logger.Info("a member is suspected by one that leaves", "member", m.Name, "reason", why.String(), "view", n.proc.Site().View().Num)
+		n.cfg.Logger.Info("a member is suspected by one that leaves", "member", m.Name, "reason", why.String(), "view", v.Num)
 		return
 	}
-	n.cfg.Logger.Warn("a member is suspected", "member", m.Name, "reason", why.String(), "view", n.proc.Site().View().Num)
+	n.cfg.Logger.Warn("a member is suspected", "member", m.Name, "reason", why.String(), "view", v.Num)
 }
 
 // observePauses looks at who asks the senders to pause.

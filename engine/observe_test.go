@@ -101,6 +101,43 @@ func TestLossOfQuorumIsRecorded(t *testing.T) {
 	eventually(t, "the levels say so", func() bool { s := nodes[2].Stats(); return s.Blocked == 1 && s.Suspected > 0 && s.Suspicions > 0 })
 }
 
+// TestAFailureIsToldHoweverShort: of two members the one that goes on needs nobody's word for the view
+// without the other, so suspicion and view come in one turn of its loop; it tells of both all the same,
+// and of one that leaves it suspects nothing.
+func TestAFailureIsToldHoweverShort(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*Node)
+		told uint64
+	}{{"dies", die, 1}, {"leaves", func(n *Node) { _ = n.Close() }, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			book := &logbook{}
+			nodes := byAge(openRing(t, 2, func(_ int, c *Config) { c.Logger = book.logger() }))
+			gone, left := nodes[1].cfg.Name, nodes[0]
+			c.end(nodes[1])
+			eventually(t, "the view without it", func() bool { return len(left.View().Members) == 1 })
+			eventually(t, "its count", func() bool { return left.Stats().Views >= 2 })
+			if s := left.Stats(); s.Suspicions != c.told || s.Suspected != 0 {
+				t.Errorf("%d suspicions, %d suspected now; want %d and 0", s.Suspicions, s.Suspected, c.told)
+			}
+			if told := book.has("level=WARN", "a member is suspected", "member="+gone, "reason=crashed", "node="+left.cfg.Name); told != (c.told > 0) {
+				t.Errorf("the log tells of a suspicion: %v\n%s", told, book)
+			}
+			var b bytes.Buffer
+			if err := left.DumpRecorder(&b); err != nil {
+				t.Fatal(err)
+			}
+			d, err := recorder.Read(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at := index(d, recorder.Suspected, "crashed"); (at >= 0) != (c.told > 0) || at > index(d, recorder.Gone, "") {
+				t.Errorf("suspected is at %d, gone at %d of %v", at, index(d, recorder.Gone, ""), d.Events)
+			}
+		})
+	}
+}
+
 // TestStallIsRecorded: while a handler hangs the recorder can be had, and afterwards it
 // tells that the node stood still, and was expelled for it.
 func TestStallIsRecorded(t *testing.T) {
