@@ -28,6 +28,9 @@ func (f *Figures) Speed(size int) (s result.Speed, err error) {
 	var cpu time.Duration
 	for i, m := range f.Members {
 		took, count := time.Duration(m.Last-m.First), m.Delivered-m.Warm
+		if count == 0 && m.Delivered > 1 {
+			return s, fmt.Errorf("member %d delivered %d of %d messages, all of them in the warm-up, which a longer --duration leaves behind: %w", i, m.Delivered, f.Sent, ErrNothing)
+		}
 		if count == 0 || took <= 0 {
 			return s, fmt.Errorf("member %d delivered %d of %d messages in %v: %w", i, m.Delivered, f.Sent, took, ErrNothing)
 		}

@@ -2,6 +2,7 @@ package course
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,11 @@ func TestSpeedIsWithoutTheWarmUp(t *testing.T) {
 		t.Errorf("%+v, %v; want 800 messages a second of 10 us, and 100 lost", s, err)
 	}
 	f.Members[1].Warm = 900
-	if _, err := f.Speed(1000); !errors.Is(err, ErrNothing) {
+	if _, err := f.Speed(1000); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "member 1 delivered 900 of 1000 messages, all of them in the warm-up") {
 		t.Errorf("%v, want ErrNothing: nothing came after the warm-up", err)
+	}
+	f.Members[1] = member.Measured{Delivered: 1, First: 1e9, Last: 1e9}
+	if _, err := f.Speed(1000); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "member 1 delivered 1 of 1000 messages in 0s") {
+		t.Errorf("%v, want ErrNothing: one message has no rate", err)
 	}
 }
