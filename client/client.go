@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -60,7 +59,10 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		c.mu.Unlock()
 		c.stop()
 		<-c.ended
-		return nil, errors.Join(err, last)
+		if last != nil {
+			err = fmt.Errorf("%w (the last attempt: %w)", err, last)
+		}
+		return nil, err
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,8 +134,8 @@ func TestNoMember(t *testing.T) {
 	ctx, cancel := context.WithTimeout(patient(t), 500*time.Millisecond)
 	defer cancel()
 	_, err := Dial(ctx, Config{Members: addrs(places), Groups: []string{"orders", "other"}})
-	if err == nil || !strings.Contains(err.Error(), "the group is not served here") {
-		t.Errorf("a group that is not served: %v", err)
+	if want := fmt.Sprintf("client: context deadline exceeded (the last attempt: member %s: refused: the group is not served here)", addrs(places)[0]); !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("a group that is not served: %v, want %s in one line", err, want)
 	}
 	for _, cfg := range []Config{
 		{Groups: []string{"orders"}}, {Members: addrs(places)}, {Members: []string{"here"}, Groups: []string{"orders"}},
