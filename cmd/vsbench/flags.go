@@ -151,14 +151,22 @@ func (c *runCmd) check() error {
 	if _, err := runsIn(c.Runs, c.Duration); err != nil {
 		return err
 	}
-	switch {
-	case !(c.Loss >= 0 && c.Loss <= maxLoss):
+	if !(c.Loss >= 0 && c.Loss <= maxLoss) {
 		return fmt.Errorf("--loss: %v: want 0 to %v", c.Loss, maxLoss)
-	case c.MTU != 0:
-		least := max(minMTU, wire.MinSegment(c.Members)+udpOverhead)
-		return flag("mtu", between(c.MTU, least, maxMTU, "bytes"))
 	}
-	return nil
+	return checkMTU(c.MTU, c.Members)
+}
+
+// checkMTU checks that what a packet says of so many members fits; 0 says that nothing was said.
+func checkMTU(mtu, members int) error {
+	if mtu == 0 {
+		return nil
+	}
+	least, unit := wire.MinSegment(members)+udpOverhead, fmt.Sprintf("bytes for %d members", members)
+	if least <= minMTU {
+		least, unit = minMTU, "bytes"
+	}
+	return flag("mtu", between(mtu, least, maxMTU, unit))
 }
 
 // checkRuns checks how often each row is to be measured; nil says that nothing was said.

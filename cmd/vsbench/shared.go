@@ -11,7 +11,6 @@ import (
 	"cohort/internal/bench/member"
 	"cohort/internal/bench/result"
 	"cohort/membership"
-	"cohort/wire"
 )
 
 // netFlags is the flags of commands that measure levels: where, and where to.
@@ -33,10 +32,7 @@ func (n *netFlags) check(members int) error {
 	if n.Network == netnsNetwork && n.MTU == 0 {
 		n.MTU = netnsMTU
 	}
-	if n.MTU == 0 {
-		return nil
-	}
-	return flag("mtu", between(n.MTU, max(minMTU, wire.MinSegment(members)+udpOverhead), maxMTU, "bytes"))
+	return checkMTU(n.MTU, members)
 }
 
 // first returns the first error.
