@@ -196,11 +196,11 @@ func (h *Host[M]) sleep(ctx context.Context) error {
 	case <-changed:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("toolkit: %w", context.Cause(ctx))
+		return fmt.Errorf("toolkit: waiting in group %q: %w", h.group.Name(), context.Cause(ctx))
 	case <-h.group.Gone():
-		return fmt.Errorf("toolkit: %w", engine.ErrNotMember)
+		return fmt.Errorf("toolkit: waiting in group %q: %w", h.group.Name(), engine.ErrNotMember)
 	case <-h.node.Done():
-		return fmt.Errorf("toolkit: %w", engine.ErrClosed)
+		return fmt.Errorf("toolkit: waiting in group %q: %w", h.group.Name(), engine.ErrClosed)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,8 +104,8 @@ func TestWaitsEnd(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := h.Await(ctx, never); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, want the context's error", err)
+	if err := h.Await(ctx, never); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), strconv.Quote(h.Group().Name())) {
+		t.Errorf("%v, want the context's error, and in which group of the tools", err)
 	}
 	mine := errors.New("mine")
 	if err := h.Await(t.Context(), func(*tally) (bool, error) { return false, mine }); err != mine {
