@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"cohort/internal/bench/fleet"
-	"cohort/internal/bench/kernel"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -92,8 +91,8 @@ func (r *ring) keepWatch(ctx context.Context, asked []*subject, answered <-chan 
 // lost says what keeps a member from taking part. Of one that is asked the answer tells whether it
 // has ended: it may be meant to.
 func (s *subject) lost(asked bool) error {
-	if kernel.Stopped(kernel.Proc, s.process.PID()) {
-		return errStopped
+	if s.process.Stopped() {
+		return fleet.ErrStopped
 	}
 	select {
 	case <-s.process.Ended():
@@ -104,9 +103,6 @@ func (s *subject) lost(asked bool) error {
 	}
 	return nil
 }
-
-// errStopped is of a member that no fault is done to.
-var errStopped = errors.New("it is stopped (SIGSTOP), and not by this command")
 
 // askOne is askAll for a single member.
 func (r *ring) askOne(ctx context.Context, s *subject, q Request) (Reply, error) {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"cohort/internal/bench/kernel"
 	"cohort/internal/bench/member"
 )
 
@@ -128,19 +129,45 @@ func (p *Process) Call(ctx context.Context, op string, q, a any) error {
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
 		return p.gone(op)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case line, ok := <-p.lines:
-		if !ok {
-			return p.gone(op)
-		}
-		if err := json.Unmarshal(line, a); err != nil {
-			return fmt.Errorf("answer to %q: %w", op, err)
-		}
+	line, err = p.answer(ctx, op)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(line, a); err != nil {
+		return fmt.Errorf("answer to %q: %w", op, err)
 	}
 	return nil
 }
+
+// lookEvery is how often a process that has yet to answer is looked at.
+const lookEvery = time.Second
+
+// ErrStopped is of a process that has been stopped, and would be waited for in vain.
+var ErrStopped = errors.New("it is stopped (SIGSTOP), and not by this command")
+
+// answer waits for a line.
+func (p *Process) answer(ctx context.Context, op string) ([]byte, error) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-look.C:
+			if p.Stopped() {
+				return nil, ErrStopped
+			}
+		case line, ok := <-p.lines:
+			if !ok {
+				return nil, p.gone(op)
+			}
+			return line, nil
+		}
+	}
+}
+
+// Stopped tells whether the process is stopped by a signal, where the system tells.
+func (p *Process) Stopped() bool { return kernel.Stopped(kernel.Proc, p.PID()) }
 
 // gone describes how the process ended before it answered.
 func (p *Process) gone(op string) error {
