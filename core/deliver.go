@@ -29,7 +29,7 @@ func (m *Machine) Deliver(sink Sink, limit int) int {
 	if d.packets > 0 {
 		m.unsettled, m.news = true, true // what is delivered may be forgotten
 		m.considerPause()                // the senders may go on
-		m.again = m.full || m.Pausing(m.self)
+		m.again = m.Pausing(m.self)
 	}
 	if m.safeWait {
 		m.announce.Wait(m.now)

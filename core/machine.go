@@ -164,8 +164,7 @@ type Machine struct {
 	paused    uint64   // bit per member that asks for a pause
 	active    int      // members that sent data lately, this one included
 	acked     uint64   // own packets that the window has back
-	full      bool     // a message was refused since the last Flush
-	again     bool     // deliveries have made room for it, or for a pause to end
+	again     bool     // what was delivered may end the pause that this member asks for
 	held      int      // charged bytes of packets not delivered
 	kept      int      // charged bytes of packets not forgotten
 	keepMost  int      // past so many, senders are told to pause: all windows and what is held are less

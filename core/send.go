@@ -69,7 +69,6 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 				m.settle()
 				continue
 			}
-			m.full = true
 			return taken, false
 		}
 		var f wire.Frame // field by field, like core.Delivery in hand
@@ -148,7 +147,7 @@ func (m *Machine) Flush(now int64) {
 		m.flushFrozen()
 		return
 	}
-	m.again, m.full = false, false
+	m.again = false
 	m.settle()
 	if m.pack.abort {
 		m.putAbort()
