@@ -118,20 +118,28 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestFloodArrivesWhole(t *testing.T) {
 	for _, size := range []int{load.MinSize, 1024, 8192, 100_000, 3 << 20} {
 		for _, senders := range []int{1, 3} {
-			t.Run(fmt.Sprintf("%d B from %d", size, senders), func(t *testing.T) {
-				row := member.Row{Number: 5, Size: size, Members: 3, Senders: senders}
-				ms, cs := open(t, row, iomulticast.Config{Segment: 1472})
-				sent := send(t, ms, row, flood(50*time.Millisecond))
-				for i, c := range cs {
-					eventually(t, "last messages", func() bool { return c.lasts.Load() == int64(senders) })
-					if n := c.received.Load(); n != sent {
-						t.Errorf("member %d got %d of %d messages", i, n, sent)
-					}
-					if d := ms[i].Losses().Dropped; d != 0 {
-						t.Errorf("member %d dropped %d packets", i, d)
-					}
-				}
-			})
+			for _, cfg := range []iomulticast.Config{{Segment: 1472}, {}, {Segment: 1472, RecvBuffer: smallBuffer}, {RecvBuffer: smallBuffer}} {
+				t.Run(fmt.Sprintf("%d B from %d, segment %d, buffer %d", size, senders, cfg.Segment, cfg.RecvBuffer), func(t *testing.T) {
+					floodArrivesWhole(t, member.Row{Number: 5, Size: size, Members: 3, Senders: senders}, cfg)
+				})
+			}
+		}
+	}
+}
+
+// smallBuffer is what Linux gives an ordinary user where nobody has allowed more.
+const smallBuffer = 212_992
+
+func floodArrivesWhole(t *testing.T, row member.Row, cfg iomulticast.Config) {
+	ms, cs := open(t, row, cfg)
+	sent := send(t, ms, row, flood(50*time.Millisecond))
+	for i, c := range cs {
+		eventually(t, "last messages", func() bool { return c.lasts.Load() == int64(row.Senders) })
+		if n := c.received.Load(); n != sent {
+			t.Errorf("member %d got %d of %d messages", i, n, sent)
+		}
+		if d := ms[i].Losses().Dropped; d != 0 {
+			t.Errorf("member %d dropped %d packets", i, d)
 		}
 	}
 }

@@ -155,7 +155,7 @@ func (r *receiver) fragment(p *peer, sender int, f *wire.Frame) {
 func (r *receiver) tell(out *sender) {
 	for i := range r.row.Senders {
 		p := &r.peers[i]
-		if p.highest-p.told >= out.window/4 {
+		if p.highest-p.told >= max(out.window/4, 1) {
 			p.told = p.highest
 			out.credit(p)
 		}

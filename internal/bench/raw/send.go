@@ -30,6 +30,11 @@ const (
 
 	// minFragment is how small a fragment is worth a frame of its own, bytes.
 	minFragment = 64
+
+	// parts is how many packets that travel alone, or trains, a window is to hold at least, and
+	// leastPacket how small the former get for it, bytes.
+	parts       = 4
+	leastPacket = 4000
 )
 
 // sender is the sending half of a member.
@@ -38,8 +43,9 @@ type sender struct {
 	sink    member.Sink
 	segment int
 	buffer  int // a receiver's, bytes of kernel memory
-	train   int // packets in a full train
 	row     member.Row
+	size    int // of a full packet, bytes
+	train   int // packets in a full train
 
 	src     *load.Source
 	answers [][]byte // to others' messages, before what src makes
@@ -61,7 +67,6 @@ func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
 		buffer = defaultBuffer
 	}
 	s := sender{id: id, sink: sink, segment: segment, buffer: buffer}
-	s.train = min(batch.MaxSegments, batch.MaxPayload/segment)
 	for i := range s.memory {
 		s.memory[i] = make([]byte, slab.Size)
 	}
@@ -74,14 +79,25 @@ func (s *sender) begin(row member.Row, others []*batch.Addr) {
 	s.row, s.others, s.src, s.answers, s.rest, s.next, s.waiting = row, others, nil, nil, nil, 0, 0
 	s.acked = make([]uint64, row.Members)
 	s.acked[row.Self] = uint64(clock.Never)
-	share := s.buffer / 2 / row.Senders / (s.segment + perPacket)
-	s.window = uint64(max(share, 2*s.train))
+	s.shape(s.buffer / 2 / row.Senders)
 	s.trains = make([]batch.Train, 0, sendTrains*max(len(others), 1)+row.Senders)
 	s.credits = make([][]byte, 0, row.Senders)
 	for range row.Senders {
 		s.credits = append(s.credits, make([]byte, wire.Overhead+creditSize))
 	}
 	s.credits = s.credits[:0]
+}
+
+// shape sets the packets, trains and window by a sender's share of a receiver's buffer. Where
+// that is small so are they, for who waits for each packet to arrive measures how long that takes.
+func (s *sender) shape(share int) {
+	s.size, s.train = s.segment, min(batch.MaxSegments, batch.MaxPayload/s.segment)
+	if s.train == 1 {
+		s.size = min(s.segment, max(share/parts-perPacket, leastPacket))
+	}
+	packets := share / (s.size + perPacket)
+	s.train = max(1, min(s.train, packets/parts))
+	s.window = uint64(max(packets, 1))
 }
 
 // credit tells a sender how far we are, with the next trains.
@@ -140,7 +156,7 @@ func (s *sender) send(conn *iomulticast.Conn) (sent bool, err error) {
 		for i := 0; i < sendTrains && !s.closed(); i++ {
 			n, more := s.pack(s.memory[i], now)
 			if n > 0 {
-				s.give(batch.Train{Buf: s.memory[i][:n], Segment: s.segment})
+				s.give(batch.Train{Buf: s.memory[i][:n], Segment: s.size})
 				sent = true
 			}
 			if !more {
@@ -178,7 +194,7 @@ func (s *sender) give(t batch.Train) {
 func (s *sender) pack(mem []byte, now int64) (n int, full bool) {
 	for range s.train {
 		var k int
-		k, full = s.packet(mem[n:n+s.segment], now)
+		k, full = s.packet(mem[n:n+s.size], now)
 		if n += k; !full {
 			break
 		}
@@ -230,7 +246,7 @@ func (s *sender) frame(b []byte) (n int, full bool) {
 	f := wire.Frame{First: !s.begun, Last: true, Size: s.row.Size}
 	size := len(s.rest)
 	if wire.FrameSize+size > len(b) {
-		whole := s.segment - wire.HeaderSize - wire.SumSize
+		whole := s.size - wire.HeaderSize - wire.SumSize
 		if s.train == 1 && f.First && len(b) < whole && wire.FrameSize+size <= whole {
 			return 0, true // in the next one it need not be cut
 		}
@@ -238,7 +254,7 @@ func (s *sender) frame(b []byte) (n int, full bool) {
 		if f.Last = false; f.First {
 			head = wire.FrameStartSize
 		}
-		if len(b) < head+max(minFragment, s.segment/16) {
+		if len(b) < head+max(minFragment, s.size/16) {
 			return 0, true
 		}
 		size = len(b) - head
