@@ -28,6 +28,7 @@ type runCmd struct {
 	Network   string        `default:"loopback" enum:"loopback,netns" placeholder:"loopback|netns" help:"Where members meet: the loopback interface, or network namespaces joined by a bridge, which vsbench makes and removes, as root only. Default: ${default}."`
 	Transport string        `default:"multicast" enum:"multicast,fanout" placeholder:"multicast|fanout" help:"How what is for all members travels, raw included: by multicast, or by unicast to each member, as where a network has no multicast. Default: ${default}."`
 	MTU       int           `name:"mtu" default:"0" placeholder:"BYTES" help:"MTU in bytes, 576 to 65535. Default: 1500 for netns; for loopback the interface's own, otherwise packets are cut to fit."`
+	RecvBuf   int           `name:"recv-buffer" default:"0" placeholder:"BYTES" help:"Kernel memory that each receiving socket asks for, in bytes, 65536 to 1073741824. Linux gives an ordinary user 425984 unless net.core.rmem_max was raised. Default: 33554432; what is granted is less if the system says so."`
 	Loss      float64       `default:"0" placeholder:"SHARE" help:"Share of the packets that come that each member loses before it looks at them, 0 to 0.5: 0.01 is one in a hundred. Default: ${default}."`
 	JSON      string        `name:"json" placeholder:"FILE" help:"File for the results; - is standard output, and the table then goes to standard error. Default: results/run-TIME.json, with the time in UTC."`
 	HDR       string        `name:"hdr" placeholder:"DIR" help:"Folder for the latencies as HdrHistogram's tools read them: a log (.hlog) with each run of each row, and a distribution (.hgrm) of each row. Default: none; the results have the histograms too."`
@@ -69,6 +70,8 @@ const (
 	maxMTU      = 65535
 	netnsMTU    = 1500
 	maxLoss     = 0.5
+	minRecvBuf  = 64 << 10
+	maxRecvBuf  = 1 << 30
 )
 
 // prepare turns flags into a plan. The error names the first flag that is wrong.
@@ -153,6 +156,11 @@ func (c *runCmd) check() error {
 	}
 	if !(c.Loss >= 0 && c.Loss <= maxLoss) {
 		return fmt.Errorf("--loss: %v: want 0 to %v", c.Loss, maxLoss)
+	}
+	if c.RecvBuf != 0 {
+		if err := flag("recv-buffer", between(c.RecvBuf, minRecvBuf, maxRecvBuf, "bytes")); err != nil {
+			return err
+		}
 	}
 	return checkMTU(c.MTU, c.Members)
 }

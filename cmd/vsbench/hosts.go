@@ -108,8 +108,8 @@ func (c *runCmd) runJoined(ctx context.Context, plan run.Plan, p progress) (res 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, there.Close()) }()
-	plan.Open = member.Open{Interface: c.Interface, Cluster: "vsbench-" + rand.Text(), RawGroup: randomGroup(), IdleGroup: randomGroup(),
-		Loss: c.Loss, Fanout: c.Transport == result.Fanout}
+	plan.Open = member.Open{Interface: c.Interface, Cluster: "vsbench-" + rand.Text(), RawGroup: randomGroup(), IdleGroup: randomGroup()}
+	c.open(&plan.Open)
 	if c.MTU != 0 {
 		plan.Open.Segment = c.MTU - udpOverhead
 	}

@@ -63,6 +63,8 @@ func TestWrongFlags(t *testing.T) {
 		{"--mtu 576 --members 64", "--mtu: 576: want 1135 to 65535 bytes for 64 members"},
 		{"throughput --mtu 600 --members 2,64", "--mtu: 600: want 1135 to 65535 bytes for 64 members"},
 		{"--network netns --mtu 70000", "--mtu: 70000: want"},
+		{"--recv-buffer 1000", "--recv-buffer: 1000: want 65536 to 1073741824 bytes"},
+		{"--recv-buffer=-1", "--recv-buffer: -1: want 65536 to 1073741824 bytes"},
 		{"--loss 1", "--loss: 1: want 0 to 0.5"},
 		{"--loss NaN", "--loss: NaN: want 0 to 0.5"},
 		{"--join", "--interface: want that to the other hosts"},
@@ -149,7 +151,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestHelpExplainsEveryFlag(t *testing.T) {
-	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--transport", "--mtu", "--loss", "--json", "--hdr", "--targets", "--interface", "--cluster", "--seeds"}
+	ofRun := []string{"--levels", "--sizes", "--members", "--senders", "--runs", "--duration", "--load", "--network", "--transport", "--mtu", "--recv-buffer", "--loss", "--json", "--hdr", "--targets", "--interface", "--cluster", "--seeds"}
 	ofMember := []string{"--interface", "--cluster", "--seeds", "--port", "--expect"}
 	ofFailover := []string{"--faults", "--members", "--kills", "--rate", "--size", "--state", "--timeout", "--network", "--json"}
 	ofLatency := []string{"--levels", "--sizes", "--members", "--senders", "--duration", "--points", "--loads", "--network", "--mtu", "--json"}
@@ -247,6 +249,24 @@ func TestRunOnLoopback(t *testing.T) {
 	}
 	if r["msgs_per_s"].(float64) <= 0 || r["p50_us"].(float64) <= 0 || r["cpu_us_per_msg"].(float64) <= 0 {
 		t.Errorf("row %v measured nothing", r)
+	}
+}
+
+// TestReceiveBuffersOfAnOrdinaryUser: where nobody has raised the system's limit a window holds few
+// packets.
+func TestReceiveBuffersOfAnOrdinaryUser(t *testing.T) {
+	status, stdout, stderr := vsbench("--levels=raw,fbcast,safe-abcast", "--sizes=64,8192", "--duration=120ms", "--recv-buffer=425984", "--json=-")
+	if status != exitOK {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	d := parse(t, []byte(stdout))
+	if len(d.Rows) != 12 || d.Settings["recv_buffer"] != 425984.0 || !strings.Contains(stderr, "receive buffers of 416 KiB") {
+		t.Errorf("%d rows, settings %v, want 12 with receive buffers of 416 KiB:\n%s", len(d.Rows), d.Settings, stderr)
+	}
+	for _, r := range d.Rows {
+		if len(r["runs"].([]any)) != 6 || r["msgs_per_s"].(float64) <= 0 || r["level"] != "raw" && r["verified"] != true {
+			t.Errorf("row %v", r)
+		}
 	}
 }
 

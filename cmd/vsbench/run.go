@@ -57,13 +57,19 @@ func (c *runCmd) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	return err
 }
 
+// open says how media are to be opened, as far as flags say so.
+func (c *runCmd) open(o *member.Open) {
+	o.Loss, o.Fanout, o.RecvBuffer = c.Loss, c.Transport == result.Fanout, c.RecvBuf
+}
+
 // runOn runs the plan on a network and members of its own.
 func (c *runCmd) runOn(ctx context.Context, plan run.Plan, p progress) (res *result.Run, err error) {
 	if c.Join {
 		return c.runJoined(ctx, plan, p)
 	}
 	err = withFleet(c.Network, c.MTU, c.Members, p, func(f *fleet.Fleet, o member.Open) (err error) {
-		plan.Open, plan.Open.Loss, plan.Open.Fanout = o, c.Loss, c.Transport == result.Fanout
+		plan.Open = o
+		c.open(&plan.Open)
 		plan.Watch = p.watch()
 		res, err = run.New(plan, f, p.row).Run(ctx)
 		return err

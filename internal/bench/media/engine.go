@@ -64,7 +64,7 @@ func openEngine(ctx context.Context, o member.Open, sink member.Sink) (*engineMe
 	}
 	node, err := engine.Open(ctx, engine.Config{
 		Cluster: o.Cluster, Name: fmt.Sprintf("vsbench member %d", o.Index), Interface: o.Interface,
-		Expect: o.Members, Segment: o.Segment, Timeout: timeout, Transport: transport, Faults: faults(o),
+		Expect: o.Members, Segment: o.Segment, RecvBuffer: o.RecvBuffer, Timeout: timeout, Transport: transport, Faults: faults(o),
 		Port: o.Port, Seeds: o.Seeds,
 		Logger: newLogger(),
 	})

@@ -57,7 +57,7 @@ func (m *media) openRaw(o member.Open, sink member.Sink) error {
 	if err != nil {
 		return fmt.Errorf("raw group: %w", err)
 	}
-	cfg := iomulticast.Config{Interface: o.Interface, Group: group, Segment: o.Segment, Faults: faults(o)}
+	cfg := iomulticast.Config{Interface: o.Interface, Group: group, Segment: o.Segment, RecvBuffer: o.RecvBuffer, Faults: faults(o)}
 	if m.raw, err = raw.Open(cfg, uint32(xxhash.Sum64String(o.Cluster)), sink); err != nil {
 		return err
 	}

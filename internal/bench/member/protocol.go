@@ -57,19 +57,20 @@ const (
 
 // Open says what to open.
 type Open struct {
-	Index     int      `json:"index"`     // of the process
-	Members   int      `json:"members"`   // in the group
-	Levels    []string `json:"levels"`    // that will be measured
-	Interface string   `json:"interface"` // for all traffic
-	Fanout    bool     `json:"fanout"`    // unicast to each member in the place of multicast
-	Segment   int      `json:"segment"`   // largest packet, bytes of UDP payload; 0: from the interface
-	Loss      float64  `json:"loss"`      // probability that a member loses a packet that has come
-	Cluster   string   `json:"cluster"`   // the engine's ring; nobody else's
-	RawGroup  string   `json:"raw_group"` // address and port for raw
-	IdleGroup string   `json:"idle_group"`
-	Addresses []string `json:"addresses,omitempty"` // for peers: free TCP addresses, two for each member
-	Port      int      `json:"port,omitempty"`      // of the engine's node, which seeds name; 0: any
-	Seeds     []string `json:"seeds,omitempty"`     // where the engine's other nodes are, beside who hears multicast
+	Index      int      `json:"index"`                // of the process
+	Members    int      `json:"members"`              // in the group
+	Levels     []string `json:"levels"`               // that will be measured
+	Interface  string   `json:"interface"`            // for all traffic
+	Fanout     bool     `json:"fanout"`               // unicast to each member in the place of multicast
+	Segment    int      `json:"segment"`              // largest packet, bytes of UDP payload; 0: from the interface
+	RecvBuffer int      `json:"recv_buffer,omitzero"` // of each socket, bytes of kernel memory; 0: as much as there is to have
+	Loss       float64  `json:"loss"`                 // probability that a member loses a packet that has come
+	Cluster    string   `json:"cluster"`              // the engine's ring; nobody else's
+	RawGroup   string   `json:"raw_group"`            // address and port for raw
+	IdleGroup  string   `json:"idle_group"`
+	Addresses  []string `json:"addresses,omitempty"` // for peers: free TCP addresses, two for each member
+	Port       int      `json:"port,omitempty"`      // of the engine's node, which seeds name; 0: any
+	Seeds      []string `json:"seeds,omitempty"`     // where the engine's other nodes are, beside who hears multicast
 }
 
 // Opened tells what a member opened.

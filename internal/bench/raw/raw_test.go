@@ -127,8 +127,9 @@ func TestFloodArrivesWhole(t *testing.T) {
 	}
 }
 
-// smallBuffer is what Linux gives an ordinary user where nobody has allowed more.
-const smallBuffer = 212_992
+// smallBuffer is what Linux gives an ordinary user where nobody has allowed more, bytes of
+// kernel memory.
+const smallBuffer = 425_984
 
 func floodArrivesWhole(t *testing.T, row member.Row, cfg iomulticast.Config) {
 	ms, cs := open(t, row, cfg)

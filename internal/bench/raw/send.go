@@ -33,7 +33,7 @@ const (
 
 	// parts is how many packets that travel alone, or trains, a window is to hold at least, and
 	// leastPacket how small the former get for it, bytes.
-	parts       = 4
+	parts       = 2
 	leastPacket = 4000
 )
 

@@ -64,9 +64,10 @@ type Settings struct {
 	LoadMsgsPerS  float64  `json:"load_msgs_per_s"` // asked for; a row may have less
 	Network       string   `json:"network"`
 	Interface     string   `json:"interface"`
-	MTU           int      `json:"mtu"`       // 0: the interface's own
-	Transport     string   `json:"transport"` // Multicast or Fanout
-	Loss          float64  `json:"loss"`      // probability that a member loses a packet that has come
+	MTU           int      `json:"mtu"`                  // 0: the interface's own
+	Transport     string   `json:"transport"`            // Multicast or Fanout
+	RecvBuffer    int      `json:"recv_buffer,omitzero"` // asked for by each socket, bytes of kernel memory, if the flag said so
+	Loss          float64  `json:"loss"`                 // probability that a member loses a packet that has come
 	IdlePauseS    float64  `json:"idle_pause_s"`
 	IdleMessages  int      `json:"idle_messages"`  // all runs together
 	LatencyCounts string   `json:"latency_counts"` // whose deliveries are in the percentiles

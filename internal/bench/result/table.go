@@ -23,6 +23,9 @@ func (r *Run) Table(w io.Writer) error {
 	if s.Transport == Fanout {
 		how = ", by unicast to each"
 	}
+	if s.RecvBuffer > 0 {
+		how += fmt.Sprintf(", receive buffers of %s", Bytes(s.RecvBuffer))
+	}
 	if s.Loss > 0 {
 		how += fmt.Sprintf(", each member losing %.3g %% of the packets", 100*s.Loss)
 	}

@@ -136,7 +136,7 @@ func (r *Runner) settings() result.Settings {
 	return result.Settings{
 		Levels: p.Levels, Sizes: p.Sizes, Members: r.fleet.Len(), Senders: p.Senders,
 		Runs: p.runs(), DurationS: p.Duration.Seconds(), WarmUpS: p.WarmUp().Seconds(), LoadMsgsPerS: p.Load,
-		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Transport: p.Transport(), Loss: p.Open.Loss,
+		Network: p.Network, Interface: p.Open.Interface, MTU: p.MTU, Transport: p.Transport(), RecvBuffer: p.Open.RecvBuffer, Loss: p.Open.Loss,
 		IdlePauseS: IdlePause.Seconds(), IdleMessages: IdleMessages,
 		LatencyCounts: latencyCounts(p.Hosts != nil),
 	}
