@@ -158,7 +158,7 @@ func TestWindowIsOpenAfterAFlood(t *testing.T) {
 	for range 10 {
 		send(t, ms, row, flood(10*time.Millisecond))
 		eventually(t, "the window is open", func() (open bool) {
-			if err := ms[0].do(func() { open = ms[0].out.next-slices.Min(ms[0].out.acked) < ms[0].out.window/4 }); err != nil {
+			if err := ms[0].do(func() { open = ms[0].out.next-slices.Min(ms[0].out.acked) < max(ms[0].out.window/4, 1) }); err != nil {
 				t.Fatal(err)
 			}
 			return open
@@ -232,7 +232,7 @@ func TestPacedIsSentWhenDue(t *testing.T) {
 func TestLossDoesNotStopTheFlood(t *testing.T) {
 	row := member.Row{Number: 1, Size: 4000, Members: 3, Senders: 3}
 	ms, _ := open(t, row, iomulticast.Config{Segment: 1472, Faults: iomulticast.Faults{Loss: 0.2, Seed: 1}})
-	if sent := send(t, ms, row, flood(100*time.Millisecond)); sent < 1000 {
+	if sent := send(t, ms, row, flood(100*time.Millisecond)); sent < 100 { // some ten windows of the smallest
 		t.Errorf("sent only %d messages", sent)
 	}
 }

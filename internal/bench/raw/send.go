@@ -73,13 +73,13 @@ func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
 	return s
 }
 
-// begin shares a receiver's buffer among the row's senders. Half of it stays free
-// for the kernel's own overhead.
+// begin shares a receiver's buffer among the row's senders. A fifth stays free
+// for what they say of how far they are.
 func (s *sender) begin(row member.Row, others []*batch.Addr) {
 	s.row, s.others, s.src, s.answers, s.rest, s.next, s.waiting = row, others, nil, nil, nil, 0, 0
 	s.acked = make([]uint64, row.Members)
 	s.acked[row.Self] = uint64(clock.Never)
-	s.shape(s.buffer / 2 / row.Senders)
+	s.shape(s.buffer / 5 * 4 / row.Senders)
 	s.trains = make([]batch.Train, 0, sendTrains*max(len(others), 1)+row.Senders)
 	s.credits = make([][]byte, 0, row.Senders)
 	for range row.Senders {
