@@ -192,3 +192,26 @@ func TestDeliverStopsWithinAPacket(t *testing.T) {
 		t.Errorf("%d messages of %d in %d calls, done %v", len(l.got[1]), messages, calls, done)
 	}
 }
+
+// TestABurstAfterARest: who begins may send its own part of the window, which is less than what
+// has a row sent at once. It asks for the rows, or all stood still until AckDelay.
+func TestABurstAfterARest(t *testing.T) {
+	for _, n := range []int{2, 3, 8, 16} {
+		for _, segment := range []int{1472, maxTrainBytes} {
+			l := lonely(t, n, 425_984)
+			if segment != maxTrainBytes {
+				l = newLab(t, n, segment)
+			}
+			l.run(400) // 20 ms
+			own, turns := fill(l.now, l.ms[0], 1<<20, 1000), 0
+			for l.turn(); fill(l.now, l.ms[0], 1<<20, 1000) == 0; l.turn() {
+				if turns++; turns == 100 {
+					break
+				}
+			}
+			if most := 2; turns > most { // there and back
+				t.Errorf("%d members, packets of %d bytes: %d turns of 50 µs after %d messages until the next, want %d at most", n, segment, turns, own, most)
+			}
+		}
+	}
+}

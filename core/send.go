@@ -236,12 +236,9 @@ func (m *Machine) openPacket(force bool) bool {
 // capacity returns what the next packet may have, bytes; 0 if none may be sent. A lone one
 // takes what the window has left, or what the slab has.
 func (m *Machine) capacity(force bool) int {
-	p, least, most := &m.pack, m.cfg.Segment, m.cfg.Segment
-	if p.lone {
-		least = min(least, leastLone)
-		if p.ref != 0 {
-			most = m.mostAt(p.off)
-		}
+	p, most := &m.pack, m.cfg.Segment
+	if p.lone && p.ref != 0 {
+		most = m.mostAt(p.off)
 	}
 	switch {
 	case force:
@@ -249,7 +246,15 @@ func (m *Machine) capacity(force bool) int {
 	case m.paused != 0:
 		return 0
 	}
-	return m.window.Room(m.now, least, most, m.active)
+	return m.window.Room(m.now, m.least(), most, m.active)
+}
+
+// least returns what a packet has room for at the least, bytes.
+func (m *Machine) least() int {
+	if m.pack.lone {
+		return min(m.cfg.Segment, leastLone)
+	}
+	return m.cfg.Segment
 }
 
 // mostAt returns what a lone packet may have, bytes, where the slab is used up to off: what is
@@ -307,9 +312,13 @@ func (m *Machine) closePacket(final bool) {
 	} else {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
+	charge := flowctl.Charge(size, p.packets == 0)
+	if m.window.Closes(m.now, charge, m.least()) {
+		flags |= wire.WantRow
+	}
 	m.header(mem, wire.Data, seq, p.level, flags, p.pos-wire.HeaderSize)
 	wire.Seal(mem[:size])
-	m.keepOwn(size, flowctl.Charge(size, p.packets == 0))
+	m.keepOwn(size, charge)
 	p.open = false
 	p.packets++
 	p.off += size

@@ -214,7 +214,7 @@ func budget(f iomulticast.Features) int {
 		b = defaultBuffer
 	}
 	if !f.GRO.On {
-		b = int(int64(b) * int64(flowctl.Charge(f.Segment, false)) / int64(flowctl.Charge(f.Segment, true)))
+		b = min(b, int(int64(b)*int64(flowctl.Charge(f.Segment, false))/int64(flowctl.Charge(f.Segment, true))))
 	}
 	return b
 }

@@ -7,19 +7,18 @@ import "math/bits"
 
 // Charge is what a packet of n payload bytes costs in a receiver's kernel
 // buffer, which counts memory rather than payload. Measured on Linux 6.18: a
-// datagram by itself is charged a power of two and 256 bytes, up to 16,005 bytes
-// of it, and 832 bytes more than the payload from there on; a train of 64 KiB
-// 71,000. So an eighth more than the payload, and for each datagram that does
-// not ride in a train perTrain, but never less than it takes alone.
+// datagram, or a train, takes 832 bytes more than its payload; but one of up to
+// 16,005 bytes that travels by itself lies in a piece of memory whose size is a
+// power of two. Packets that ride in a train are charged an eighth more than
+// their payload, for cards that put trains together take more than that.
 func Charge(n int, leadsTrain bool) int {
-	c := n + n/8
 	if !leadsTrain {
-		return c
+		return n + n/8
 	}
-	return max(c+perTrain, alone(n))
+	return max(n+perTrain, alone(n))
 }
 
-const perTrain = 768
+const perTrain = 832
 
 // What Linux takes for a datagram that lies in one piece of memory: the piece, in which it
 // has inPiece bytes beside it, and perPiece to describe it. 576 is the least.
@@ -35,17 +34,14 @@ func alone(n int) int {
 	case n <= mostPiece:
 		return 1<<bits.Len(uint(n-1)) + perPiece
 	}
-	return 0 // in pages: perTrain and the eighth are more than that takes
+	return 0 // it lies in pages
 }
 
 // fits returns the bytes of the largest packet, by itself, whose charge is at most so much;
 // less than 0 if there is none.
 func fits(charge int) int {
 	n := charge - perTrain
-	n = n/9*8 + min(n%9, 7)
 	switch piece := charge - perPiece; {
-	case piece < leastPiece:
-		return -1
 	case piece < 1024:
 		return min(n, leastPiece-inPiece)
 	case piece < mostPiece:
@@ -73,12 +69,12 @@ const MaxPackets = 4096
 // NewWindow returns the window of one of n members whose smallest receive buffer
 // has budget bytes of kernel memory. A fifth is left for rows, repairs and what
 // the charge does not see; of the rest each member always owns its part of one
-// half, and the active senders share the other half: once they have heard of each
-// other. So a member that has rested keeps to its part until its first packet has
+// quarter, and the active senders share the other three: once they have heard of
+// each other. So a member that has rested keeps to its part until its first packet has
 // arrived everywhere, for all may begin at the same instant.
 func NewWindow(budget, n int) *Window {
 	usable := budget / 5 * 4
-	return &Window{share: usable / 2 / n, common: usable / 2, sent: -ActiveFor}
+	return &Window{share: usable / 4 / n, common: usable / 4 * 3, sent: -ActiveFor}
 }
 
 // ActiveFor is how long after its last packet came a member counts as sending, ns.
@@ -113,6 +109,13 @@ func (w *Window) Room(now int64, least, most, active int) int {
 		return least
 	}
 	return 0
+}
+
+// Closes tells whether a packet of this charge closes the window of a member that begins, one
+// of the least bytes being the next: it then waits for the first one to be acknowledged, though
+// that may be too little to be acknowledged at once.
+func (w *Window) Closes(now int64, charge, least int) bool {
+	return (w.starting || w.rests(now)) && w.share-w.inflight-charge < Charge(least, true)
 }
 
 // Sent notes a packet on its way.

@@ -100,12 +100,12 @@ func fill(now int64, w *Window, active int) int {
 // become active, and it is closed until enough has arrived.
 func TestAWindowOpensAndShrinks(t *testing.T) {
 	w := NewWindow(1_000_000, 4)
-	if got := fill(0, w, 1); got != 10 { // 100,000 of its own
-		t.Errorf("at the start: %d packets, want 10", got)
+	if got := fill(0, w, 1); got != 5 { // 50,000 of its own
+		t.Errorf("at the start: %d packets, want 5", got)
 	}
 	w.Acked(10_000)
-	if got := fill(0, w, 1); got != 50 { // and the 400,000 that are shared
-		t.Errorf("alone: %d packets, want 50", got)
+	if got := fill(0, w, 1); got != 65 { // and the 600,000 that are shared
+		t.Errorf("alone: %d packets, want 65", got)
 	}
 	if w.Room(0, tenThousand, tenThousand, 4) != 0 {
 		t.Error("four are active and the window is still open")
@@ -113,20 +113,38 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 	for w.InFlight() > 190_000 {
 		w.Acked(10_000)
 	}
-	if got := fill(0, w, 4); got != 20 { // 100,000 and a fourth of 400,000
+	if got := fill(0, w, 4); got != 20 { // 50,000 and a fourth of 600,000
 		t.Errorf("one of four: %d packets, want 20", got)
 	}
 	for w.InFlight() > 0 {
 		w.Acked(10_000)
 	}
-	if got := fill(ActiveFor/2, w, 1); got != 50 {
-		t.Errorf("after a short rest: %d packets, want 50", got)
+	if got := fill(ActiveFor/2, w, 1); got != 65 {
+		t.Errorf("after a short rest: %d packets, want 65", got)
 	}
 	for w.InFlight() > 0 {
 		w.Acked(10_000)
 	}
-	if got := fill(ActiveFor+1, w, 1); got != 10 {
-		t.Errorf("at the start of the next burst: %d packets, want 10", got)
+	if got := fill(ActiveFor+1, w, 1); got != 5 {
+		t.Errorf("at the start of the next burst: %d packets, want 5", got)
+	}
+}
+
+// TestTheLastOfABeginningSaysSo: it closes the window, and nothing but its arrival opens it.
+func TestTheLastOfABeginningSaysSo(t *testing.T) {
+	w := NewWindow(1_000_000, 4) // 50,000 of its own
+	for i := range 5 {
+		if got := w.Closes(0, 10_000, tenThousand); got != (i == 4) {
+			t.Errorf("packet %d of 5 closes the window: %t", i+1, got)
+		}
+		w.Sent(0, 10_000)
+	}
+	w.Acked(10_000)
+	for w.Room(0, tenThousand, tenThousand, 1) != 0 {
+		if w.Closes(0, 10_000, tenThousand) {
+			t.Fatalf("a packet is said to close the window of a beginning when that is over, %d bytes in flight", w.InFlight())
+		}
+		w.Sent(0, 10_000)
 	}
 }
 
