@@ -14,17 +14,19 @@ func TestNoAllocationsPerMessage(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, c := range []struct {
-		level Level
-		size  int
-		many  int
-		queue bool
-		how   Transport
+		level  Level
+		size   int
+		many   int
+		queue  bool
+		how    Transport
+		buffer int // of a socket, bytes; 0: as much as there is
 	}{
-		{FIFO, 64, 200_000, false, Auto}, {Total, 64, 200_000, false, Auto}, {Total.Safe(), 64, 200_000, false, Auto},
-		{Causal, 1024, 100_000, false, Auto}, {FIFO, 64, 200_000, true, Auto}, {Total, 64, 200_000, false, Fanout},
+		{FIFO, 64, 200_000, false, Auto, 0}, {Total, 64, 200_000, false, Auto, 0}, {Total.Safe(), 64, 200_000, false, Auto, 0},
+		{Causal, 1024, 100_000, false, Auto, 0}, {FIFO, 64, 200_000, true, Auto, 0}, {Total, 64, 200_000, false, Fanout, 0},
+		{Causal, 8192, 50_000, false, Auto, 425_984}, // of an ordinary user: Send has to wait
 	} {
-		t.Run(fmt.Sprintf("%v/%d/queued=%v/%v", c.level, c.size, c.queue, c.how), func(t *testing.T) {
-			nodes := openRing(t, 3, func(_ int, cfg *Config) { cfg.Transport = c.how })
+		t.Run(fmt.Sprintf("%v/%d/queued=%v/%v/buffer=%d", c.level, c.size, c.queue, c.how, c.buffer), func(t *testing.T) {
+			nodes := openRing(t, 3, func(_ int, cfg *Config) { cfg.Transport, cfg.RecvBuffer = c.how, c.buffer })
 			var got [3]atomic.Int64
 			groups := joinAll(t, nodes, "allocs", func(i int) Handler {
 				h := HandlerFunc(func(*Message) { got[i].Add(1) })

@@ -267,7 +267,7 @@ func (g *Group) beginLeave(ctx context.Context, n *Node) error {
 	if g.node != n {
 		return fmt.Errorf("engine: %w: %q is another node's group", ErrConfig, g.name)
 	}
-	if err := n.takeTurn(ctx, n.parting); err != nil { // an earlier call may wait for room, and its context end
+	if err := n.takeTurn(waits{ctx, context.Background()}, n.parting); err != nil { // an earlier call may wait for room, and its context end
 		return err
 	}
 	defer func() { <-n.parting }()

@@ -66,21 +66,14 @@ func (p *presence) set(next place) {
 // refusal returns why nothing can be sent now; nil: it can.
 func (n *Node) refusal() error { return n.presence.now().err }
 
-// whileIn returns a context that ends with ctx and, with the reason as its cause,
-// when the node cannot send any more. stop releases it.
-func (n *Node) whileIn(ctx context.Context) (_ context.Context, stop func()) {
+// waits is how long a call waits: until its context ends or, with the reason as its
+// cause, halt does, since the node cannot send any more.
+type waits struct{ ctx, halt context.Context }
+
+// whileIn returns how long a call with this context waits. The error says why not at all.
+func (n *Node) whileIn(ctx context.Context) (waits, error) {
 	p := n.presence.now()
-	if p.err != nil {
-		ctx, cancel := context.WithCancelCause(ctx)
-		cancel(p.err)
-		return ctx, func() {}
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	unhook := context.AfterFunc(p.halt, func() { cancel(context.Cause(p.halt)) })
-	return ctx, func() {
-		unhook()
-		cancel(nil)
-	}
+	return waits{ctx, p.halt}, p.err
 }
 
 // stands tells whether err is about the node's standing.

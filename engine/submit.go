@@ -94,16 +94,18 @@ func (n *Node) push(ctx context.Context, wait bool, meta uint64, payload []byte,
 		}
 		return pos, nil
 	}
-	ctx, stop := n.whileIn(ctx)
-	defer stop()
-	pos, err = n.submits.PushAt(ctx, meta, payload, mark)
+	p, err := n.whileIn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	pos, err = n.submits.PushAt(p.ctx, p.halt, meta, payload, mark)
 	switch {
 	case err == nil:
 		return pos, nil
 	case errors.Is(err, ring.ErrClosed):
 		return 0, errClosed
-	case stands(context.Cause(ctx)):
-		return 0, context.Cause(ctx)
+	case stands(err):
+		return 0, err
 	}
 	return 0, fmt.Errorf("engine: waiting for room: %w", err)
 }
@@ -165,13 +167,15 @@ func (q *largeQueue) unpush() {
 // the whole payload has been packed; if ctx ends before, no member delivers it.
 // Without, the payload is copied.
 func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []byte) (pos uint64, err error) {
-	ctx, stop := n.whileIn(ctx)
-	defer stop()
+	p, err := n.whileIn(ctx)
+	if err != nil {
+		return 0, err
+	}
 	l := &large{meta: meta, payload: payload, done: make(chan error, 1)}
 	if !wait {
 		l.payload = append([]byte(nil), payload...)
 	}
-	if pos, err = n.enqueueLarge(ctx, wait, l); err != nil {
+	if pos, err = n.enqueueLarge(p, wait, l); err != nil {
 		return 0, err
 	}
 	n.nudge()
@@ -182,9 +186,9 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 	case err = <-l.done:
 		return pos, err
 	case <-ctx.Done():
-		if err = context.Cause(ctx); !stands(err) {
-			err = fmt.Errorf("engine: message withdrawn: %w", err)
-		}
+		err = fmt.Errorf("engine: message withdrawn: %w", context.Cause(ctx))
+	case <-p.halt.Done():
+		err = context.Cause(p.halt)
 	case <-n.ending: // it may have come too late for the loop to see it
 		err = errClosed
 	}
@@ -197,14 +201,14 @@ func (n *Node) sendLarge(ctx context.Context, wait bool, meta uint64, payload []
 
 var errLargeWaits = fmt.Errorf("engine: %w: another large message is waiting", ErrWouldBlock)
 
-func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint64, err error) {
+func (n *Node) enqueueLarge(p waits, wait bool, l *large) (pos uint64, err error) {
 	if !wait {
 		select {
 		case n.larges.turn <- struct{}{}:
 		default:
 			return 0, errLargeWaits
 		}
-	} else if err = n.takeTurn(ctx, n.larges.turn); err != nil {
+	} else if err = n.takeTurn(p, n.larges.turn); err != nil {
 		return 0, err
 	}
 	defer func() { <-n.larges.turn }()
@@ -212,14 +216,14 @@ func (n *Node) enqueueLarge(ctx context.Context, wait bool, l *large) (pos uint6
 		return 0, errLargeWaits
 	}
 	n.larges.push(l)
-	if pos, err = n.push(ctx, wait, l.meta|largeFlag, nil, nil); err != nil {
+	if pos, err = n.push(p.ctx, wait, l.meta|largeFlag, nil, nil); err != nil {
 		n.larges.unpush()
 	}
 	return pos, err
 }
 
-// takeTurn waits until nobody else holds turn. ctx is looked at only while it waits.
-func (n *Node) takeTurn(ctx context.Context, turn chan struct{}) error {
+// takeTurn waits until nobody else holds turn. p is looked at only while it waits.
+func (n *Node) takeTurn(p waits, turn chan struct{}) error {
 	select {
 	case turn <- struct{}{}:
 		return nil
@@ -228,8 +232,10 @@ func (n *Node) takeTurn(ctx context.Context, turn chan struct{}) error {
 	select {
 	case turn <- struct{}{}:
 		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("engine: waiting for room: %w", context.Cause(ctx))
+	case <-p.ctx.Done():
+		return fmt.Errorf("engine: waiting for room: %w", context.Cause(p.ctx))
+	case <-p.halt.Done():
+		return context.Cause(p.halt)
 	case <-n.ending:
 		return errClosed
 	}

@@ -17,12 +17,12 @@ func TestMark(t *testing.T) {
 	fill(r)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.PushAt(gone, 1, nil, &m); err == nil || m.Set() || m.Before(1<<40) {
+	if _, err := r.PushAt(gone, context.Background(), 1, nil, &m); err == nil || m.Set() || m.Before(1<<40) {
 		t.Errorf("a push that failed (%v) left a mark", err)
 	}
 	consume(r, 4)
 	before, _ := r.TryPushAt(1, nil)
-	at, err := r.PushAt(t.Context(), 1, nil, &m)
+	at, err := r.PushAt(t.Context(), context.Background(), 1, nil, &m)
 	must(t, err, nil)
 	after, _ := r.TryPushAt(1, nil)
 	m.SetAll() // it has a place
@@ -48,7 +48,7 @@ func TestMarkAmongProducers(t *testing.T) {
 			wg.Go(func() {
 				for k := range uint64(40) {
 					meta := uint64(p)<<8 | k
-					pos, err := r.PushAt(patient(t), meta, nil, nil)
+					pos, err := r.PushAt(patient(t), context.Background(), meta, nil, nil)
 					if err != nil {
 						t.Error(err)
 					}
@@ -61,7 +61,7 @@ func TestMarkAmongProducers(t *testing.T) {
 		}
 		wg.Go(func() {
 			runtime.Gosched()
-			if _, err := r.PushAt(patient(t), marked, nil, &m); err != nil {
+			if _, err := r.PushAt(patient(t), context.Background(), marked, nil, &m); err != nil {
 				t.Error(err)
 			}
 		})

@@ -64,19 +64,21 @@ func (r *MPSC) TryPushAt(meta uint64, payload []byte) (pos uint64, ok bool) {
 // MaxRecord bytes. With an error nothing was pushed. Those that wait get their turn
 // in the order they came; those whose turn comes at once race among themselves.
 func (r *MPSC) Push(ctx context.Context, meta uint64, payload []byte) error {
-	_, err := r.PushAt(ctx, meta, payload, nil)
+	_, err := r.PushAt(ctx, context.Background(), meta, payload, nil)
 	return err
 }
 
-// PushAt is Push, tells the record's position, and sets mark to it if there is one.
-func (r *MPSC) PushAt(ctx context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
+// PushAt is Push, tells the record's position, and sets mark to it if there is one. Waiting ends
+// with halt too, and the error is then its cause: a context made of both would be memory for each
+// record that waits.
+func (r *MPSC) PushAt(ctx, halt context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
 	if len(payload) > r.MaxRecord() {
 		return 0, fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, len(payload), r.MaxRecord())
 	}
 	if pos, ok := r.pushMarked(meta, payload, flagClosed|flagQueue, mark); ok {
 		return pos, nil
 	}
-	return r.pushQueued(ctx, meta, payload, mark)
+	return r.pushQueued(ctx, halt, meta, payload, mark)
 }
 
 // push reserves room, unless one of the flags in barred is up, and fills it.

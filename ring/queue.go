@@ -42,7 +42,7 @@ type waiter struct {
 var waiters = sync.Pool{New: func() any { return &waiter{token: make(chan struct{}, 1)} }}
 
 // pushQueued waits for room and pushes.
-func (r *MPSC) pushQueued(ctx context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
+func (r *MPSC) pushQueued(ctx, halt context.Context, meta uint64, payload []byte, mark *Mark) (pos uint64, err error) {
 	w := waiters.Get().(*waiter)
 	w.span = span(len(payload))
 	r.join(w)
@@ -52,6 +52,8 @@ func (r *MPSC) pushQueued(ctx context.Context, meta uint64, payload []byte, mark
 		case <-w.token:
 		case <-ctx.Done():
 			return 0, fmt.Errorf("ring: no room for %d bytes: %w", len(payload), ctx.Err())
+		case <-halt.Done():
+			return 0, context.Cause(halt)
 		}
 		if pos, ok := r.pushMarked(meta, payload, flagClosed, mark); ok {
 			return pos, nil
