@@ -424,3 +424,19 @@ func TestCloseInsideSnapshot(t *testing.T) {
 		t.Error("the node does not end")
 	}
 }
+
+// TestMembersOfAnEndedNode: a node that has ended is in no view, also where none came without it.
+func TestMembersOfAnEndedNode(t *testing.T) {
+	for name, end := range map[string]func(*Node) error{"Close": (*Node).Close, "Abandon": (*Node).Abandon} {
+		n := openRing(t, 1, nil)[0]
+		if err := end(n); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.AwaitMembers(patient(t), 1); !errors.Is(err, ErrClosed) {
+			t.Errorf("AwaitMembers after %s: %v, want %v", name, err, ErrClosed)
+		}
+		if v := n.View(); len(v.Members) != 1 {
+			t.Errorf("View after %s: %v, want the last one", name, v)
+		}
+	}
+}

@@ -39,6 +39,7 @@ func (n *Node) run() {
 // shut ends everything that waits for the loop, and the sockets.
 func (n *Node) shut() {
 	n.closing.Store(true)
+	n.presence.set(place{standing: outside, view: n.view(), rank: n.rank(), err: errClosed}) // also where no view said so
 	close(n.ending)
 	n.submits.Close()
 	n.failSends(errClosed)
