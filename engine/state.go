@@ -72,6 +72,7 @@ type offer struct {
 	key   offerKey
 	label []byte
 	early bool          // it is fetched, and this node has not come to where it is made
+	timer *time.Timer   // withdraws it; it keeps the snapshot and the node in memory until it is stopped
 	ready chan struct{} // closed when what follows is there
 	state io.ReadCloser
 	err   error
@@ -120,8 +121,11 @@ func (t *offers) promise(key offerKey) *offer {
 		t.known(o)
 		return o
 	}
-	if o != nil && o.made() {
-		defer o.close()
+	if o != nil {
+		o.timer.Stop()
+		if o.made() {
+			defer o.close()
+		}
 	}
 	return t.add(key)
 }
@@ -129,7 +133,7 @@ func (t *offers) promise(key offerKey) *offer {
 func (t *offers) add(key offerKey) *offer {
 	o := &offer{key: key, ready: make(chan struct{})}
 	t.open[key] = o
-	time.AfterFunc(offerFor, func() { t.discard(o) })
+	o.timer = time.AfterFunc(offerFor, func() { t.discard(o) })
 	return o
 }
 
@@ -149,6 +153,7 @@ func (t *offers) take(o *offer) (mine bool) {
 		return false
 	}
 	delete(t.open, o.key)
+	o.timer.Stop()
 	t.known(o)
 	return o.made()
 }
