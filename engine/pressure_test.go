@@ -172,6 +172,31 @@ func TestLargeMessageWithdrawn(t *testing.T) {
 	checkStuckRing(t, groups, got, b)
 }
 
+// TestSendWithoutRoomTellsTheCause, whatever the size of the message, as all other waits do.
+func TestSendWithoutRoomTellsTheCause(t *testing.T) {
+	var got digests
+	b := newBlocker(t)
+	defer b.resume()
+	g := joinAll(t, openRing(t, 1, nil), "full", func(int) Handler {
+		return HandlerFunc(func(m *Message) { b.wait(); got.Deliver(m) })
+	})[0]
+	standStill(t, g, b)
+	for _, size := range []int{4096, 0} {
+		for g.TrySend(FIFO, make([]byte, size)) == nil {
+		}
+	}
+	for _, size := range []int{0, 4096, 1 << 20} {
+		ctx, cancel := context.WithCancelCause(patient(t))
+		why, result := errors.New("changed my mind"), make(chan error, 1)
+		go func() { result <- g.Send(ctx, FIFO, make([]byte, size)) }()
+		time.Sleep(10 * time.Millisecond)
+		cancel(why)
+		if err := <-result; !errors.Is(err, why) {
+			t.Errorf("%d bytes without room: %v, want the context's cause", size, err)
+		}
+	}
+}
+
 // TestLargeMessageWithdrawnInTheQueue cancels one that waits behind another.
 func TestLargeMessageWithdrawnInTheQueue(t *testing.T) {
 	nodes, groups, got, b := stuckRing(t)

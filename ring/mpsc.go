@@ -59,7 +59,7 @@ func (r *MPSC) TryPushAt(meta uint64, payload []byte) (pos uint64, ok bool) {
 }
 
 // Push copies a record into the ring and waits for room if there is none. ctx is
-// looked at only while waiting; its error is wrapped. Push returns an error that
+// looked at only while waiting; its cause is wrapped. Push returns an error that
 // is ErrClosed after Close, and one that is ErrTooLarge for a payload of more than
 // MaxRecord bytes. With an error nothing was pushed. Those that wait get their turn
 // in the order they came; those whose turn comes at once race among themselves.

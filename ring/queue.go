@@ -51,7 +51,7 @@ func (r *MPSC) pushQueued(ctx, halt context.Context, meta uint64, payload []byte
 		select {
 		case <-w.token:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("ring: no room for %d bytes: %w", len(payload), ctx.Err())
+			return 0, fmt.Errorf("ring: no room for %d bytes: %w", len(payload), context.Cause(ctx))
 		case <-halt.Done():
 			return 0, context.Cause(halt)
 		}
