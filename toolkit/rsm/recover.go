@@ -26,7 +26,7 @@ import (
 const chunk = 1 << 20
 
 // maxSeed bounds a state, bytes: it is in memory while a group begins.
-const maxSeed = 4 << 30
+const maxSeed uint64 = 4 << 30
 
 func (m *machine) load(s Stored) error {
 	d := m.disk
@@ -200,7 +200,7 @@ func (m *machine) heardSeed(from uint64, b []byte, out toolkit.Out) {
 	var epoch, last uint64
 	part, ok := numbers(b, &epoch, &last)
 	d := m.disk
-	if !ok || d == nil || d.running || from != d.seeder || epoch != d.electing || len(d.seed)+len(part) > maxSeed {
+	if !ok || d == nil || d.running || from != d.seeder || epoch != d.electing || uint64(len(d.seed)+len(part)) > maxSeed {
 		return
 	}
 	d.seed = append(d.seed, part...)
