@@ -436,7 +436,7 @@ func TestClaimsCostNothing(t *testing.T) {
 	start := make([]byte, wire.FrameStartSize)
 	wire.PutFrame(start, &wire.Frame{First: true, Size: MaxMessage}, 0)
 	tooLong := bytes.Clone(start)
-	wire.PutFrame(tooLong, &wire.Frame{First: true, Size: 1<<32 - 1}, 0)
+	wire.PutFrame(tooLong, &wire.Frame{First: true, Size: -1}, 0)
 	all := make([]uint64, n)
 	for k := range all {
 		all[k] = 1<<64 - 1

@@ -34,7 +34,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"seed without a port", Config{Interface: "lo", Seeds: []string{"host"}}, ErrConfig, `"host"`},
 		{"seed with a bad port", Config{Interface: "lo", Seeds: []string{"host:0"}}, ErrConfig, `"0"`},
 		{"small ring", Config{Interface: "lo", SubmitRing: 1000}, ErrConfig, "1000"},
-		{"huge ring", Config{Interface: "lo", SubmitRing: 1 << 40}, ErrConfig, "1099511627776"},
+		{"huge ring", Config{Interface: "lo", SubmitRing: 1<<31 - 1}, ErrConfig, "2147483647"},
 		{"negative ring", Config{Interface: "lo", SubmitRing: -1}, ErrConfig, "-1"},
 		{"small limit", Config{Interface: "lo", HoldLimit: 1000}, ErrConfig, "1000"},
 		{"interface", Config{Interface: "eth99"}, ErrConfig, "eth99"},

@@ -69,7 +69,7 @@ func length(producer, seq uint64, limit int) int {
 	case 1:
 		return limit
 	default:
-		return int(h>>8) % (limit + 1)
+		return int(h >> 8 % uint64(limit+1))
 	}
 }
 
