@@ -215,3 +215,45 @@ func TestABurstAfterARest(t *testing.T) {
 		}
 	}
 }
+
+// TestNoRowsForWhatIsAlone: who has one message and no more to send waits for no row. So none is
+// asked for, though the member's own part of the window has no room for another: each message
+// would have one from every member, sent by itself.
+func TestNoRowsForWhatIsAlone(t *testing.T) {
+	const messages, apart = 4, 120 // of each member, which has rested in between: 6 ms
+	for _, n := range []int{3, 16} {
+		for _, buffer := range []int{212_992, 8 << 20} {
+			l := lonely(t, n, buffer)
+			for range messages * apart {
+				for i, m := range l.ms {
+					if int(l.now/50_000)%apart == i%8 {
+						fill(l.now, m, 1, 64)
+					}
+				}
+				l.turn()
+			}
+			var rows uint64
+			for _, m := range l.ms {
+				rows += m.Stats().RowsSent
+			}
+			if most := messages * n * 3; rows > uint64(most) { // each at most one a millisecond, or with what it sends
+				t.Errorf("%d members with buffers of %d bytes: %d rows for %d messages, want %d at the most", n, buffer, rows, messages*n, most)
+			}
+		}
+	}
+}
+
+// TestABurstIsNotWaitedFor: also where what closed the window of a beginning was the last of its
+// turn, and more came after it.
+func TestABurstIsNotWaitedFor(t *testing.T) {
+	l := lonely(t, 3, 212_992)
+	l.run(400)
+	own, turns := 0, 0
+	for ; turns < 40 && own < 3; turns++ {
+		own += fill(l.now, l.ms[0], 1, 8192)
+		l.turn()
+	}
+	if most := 3 + 2; turns > most { // a turn each, and there and back
+		t.Errorf("%d turns of 50 µs for 3 messages, want %d at most", turns, most)
+	}
+}

@@ -164,6 +164,7 @@ type Machine struct {
 	paused    uint64   // bit per member that asks for a pause
 	active    int      // members that sent data lately, this one included
 	acked     uint64   // own packets that the window has back
+	asks      bool     // rows are to be asked for: the window of a beginning is closed
 	again     bool     // what was delivered may end the pause that this member asks for
 	held      int      // charged bytes of packets not delivered
 	kept      int      // charged bytes of packets not forgotten

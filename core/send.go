@@ -69,6 +69,7 @@ func (m *Machine) Submit(now int64, msg Message, part []byte) (taken int, done b
 				m.settle()
 				continue
 			}
+			m.asks = m.window.Asks(m.least()) || m.asks
 			return taken, false
 		}
 		var f wire.Frame // field by field, like core.Delivery in hand
@@ -165,10 +166,14 @@ func (m *Machine) Flush(now int64) {
 
 func (m *Machine) sendRow() {
 	announce := m.announce.Due() <= m.now
-	if !announce && m.acks.Due() > m.now {
+	if !announce && !m.asks && m.acks.Due() > m.now {
 		return
 	}
 	flags := uint8(wire.HasRow)
+	if m.asks {
+		flags |= wire.WantRow
+		m.asks = false
+	}
 	if announce {
 		flags |= wire.WantRow
 		m.stats.Announcements++
@@ -313,7 +318,8 @@ func (m *Machine) closePacket(final bool) {
 		clear(mem[len(sec) : size-wire.SumSize])
 	}
 	charge := flowctl.Charge(size, p.packets == 0)
-	if m.window.Closes(m.now, charge, m.least()) {
+	m.window.Sent(m.now, charge)
+	if !final && m.window.Asks(m.least()) { // there is more to send
 		flags |= wire.WantRow
 	}
 	m.header(mem, wire.Data, seq, p.level, flags, p.pos-wire.HeaderSize)
@@ -336,7 +342,6 @@ func (m *Machine) keepOwn(size, charge int) {
 	e.charge = uint32(charge)
 	m.held, m.kept = m.held+charge, m.kept+charge
 	own.top = seq
-	m.window.Sent(m.now, charge)
 	m.stats.PacketsSent++
 	m.stats.BytesSent += uint64(size)
 	m.unsettled = true

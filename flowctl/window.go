@@ -60,6 +60,7 @@ type Window struct {
 	packets  int
 	sent     int64 // when the last one was, ns
 	starting bool  // nothing sent since a rest has arrived everywhere yet
+	asked    bool  // ... and rows have been asked for
 }
 
 // MaxPackets bounds a sender's packets in flight, whatever their size: what the
@@ -111,16 +112,20 @@ func (w *Window) Room(now int64, least, most, active int) int {
 	return 0
 }
 
-// Closes tells whether a packet of this charge closes the window of a member that begins, one
-// of the least bytes being the next: it then waits for the first one to be acknowledged, though
-// that may be too little to be acknowledged at once.
-func (w *Window) Closes(now int64, charge, least int) bool {
-	return (w.starting || w.rests(now)) && w.share-w.inflight-charge < Charge(least, true)
+// Asks tells whether to ask for rows: once in a beginning, when there is no room for a packet of
+// the least bytes and one is to be sent. It waits for the first one to be acknowledged, though all
+// of them may be too little to be acknowledged at once. Who has no more to send waits for nothing.
+func (w *Window) Asks(least int) bool {
+	ask := w.starting && !w.asked && (w.packets >= MaxPackets || fits(w.share-w.inflight) < least)
+	w.asked = w.asked || ask
+	return ask
 }
 
 // Sent notes a packet on its way.
 func (w *Window) Sent(now int64, charge int) {
-	w.starting = w.starting || w.rests(now)
+	if w.rests(now) {
+		w.starting, w.asked = true, false
+	}
 	w.sent = now
 	w.inflight += charge
 	w.packets++

@@ -131,21 +131,34 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 	}
 }
 
-// TestTheLastOfABeginningSaysSo: it closes the window, and nothing but its arrival opens it.
-func TestTheLastOfABeginningSaysSo(t *testing.T) {
+// TestABeginningAsksOnce: when its window is closed, and nothing but an arrival opens it.
+func TestABeginningAsksOnce(t *testing.T) {
 	w := NewWindow(1_000_000, 4) // 50,000 of its own
 	for i := range 5 {
-		if got := w.Closes(0, 10_000, tenThousand); got != (i == 4) {
-			t.Errorf("packet %d of 5 closes the window: %t", i+1, got)
+		if w.Asks(tenThousand) {
+			t.Errorf("asks with %d packets of 5 in flight", i)
 		}
 		w.Sent(0, 10_000)
 	}
+	if !w.Asks(tenThousand) || w.Asks(tenThousand) {
+		t.Error("does not ask once when the window is closed")
+	}
 	w.Acked(10_000)
-	for w.Room(0, tenThousand, tenThousand, 1) != 0 {
-		if w.Closes(0, 10_000, tenThousand) {
-			t.Fatalf("a packet is said to close the window of a beginning when that is over, %d bytes in flight", w.InFlight())
-		}
-		w.Sent(0, 10_000)
+	if fill(0, w, 1); w.Asks(tenThousand) {
+		t.Errorf("asks when the beginning is over, %d bytes in flight", w.InFlight())
+	}
+	for w.InFlight() > 0 {
+		w.Acked(10_000)
+	}
+	if fill(ActiveFor, w, 1); !w.Asks(tenThousand) {
+		t.Error("does not ask in the next beginning")
+	}
+	w = NewWindow(1<<32-1, 1)
+	for range MaxPackets {
+		w.Sent(0, 832)
+	}
+	if !w.Asks(64) {
+		t.Error("does not ask when there may be no more packets, however small")
 	}
 }
 
