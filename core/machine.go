@@ -164,6 +164,7 @@ type Machine struct {
 	paused    uint64   // bit per member that asks for a pause
 	active    int      // members that sent data lately, this one included
 	acked     uint64   // own packets that the window has back
+	drain     []uint64 // per sender: the last packet that it may have sent before it knew that this member sends
 	asks      bool     // rows are to be asked for: the window of a beginning is closed
 	again     bool     // what was delivered may end the pause that this member asks for
 	held      int      // charged bytes of packets not delivered
@@ -221,7 +222,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 	m := &Machine{
 		cfg: cfg, view: v, viewKey: v.Key(), local: v.Local(), self: self, n: n, pool: pool,
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
-		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n),
+		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n), drain: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),
 		rowNos: make([]uint64, n), made: make([]made, n), active: 1, now: now,
 		holdMost: 2*cfg.HoldLimit + budget, keepMost: cfg.HoldLimit + budget,

@@ -94,11 +94,26 @@ func (m *Machine) bytes(e *entry) []byte {
 	return m.pool.Bytes(e.ref)[e.off : e.off+e.size]
 }
 
-// giveBack returns to the window what every member has.
+// giveBack returns to the window what every member has, and ends a beginning: all others know
+// that this member sends when they have its first packet, and what they sent before they did, as
+// if they were fewer, is on its way no more when all have what they had sent by then.
 func (m *Machine) giveBack() {
-	own := &m.streams[m.self]
+	own, known := &m.streams[m.self], m.window.Known()
 	for ; m.acked < min(m.rows.Stable(m.self), own.rcv); m.acked++ {
 		m.window.Acked(int(own.at(m.acked + 1).charge))
+	}
+	if !m.window.Known() {
+		return
+	}
+	over := true
+	for s := range m.streams {
+		if !known { // their rows, by which they have it, say what they had sent
+			m.drain[s] = m.streams[s].top
+		}
+		over = over && (s == m.self || m.rows.Stable(s) >= m.drain[s])
+	}
+	if over {
+		m.window.Begun()
 	}
 }
 

@@ -59,8 +59,9 @@ type Window struct {
 	inflight int // charged bytes
 	packets  int
 	sent     int64 // when the last one was, ns
-	starting bool  // nothing sent since a rest has arrived everywhere yet
-	asked    bool  // ... and rows have been asked for
+	starting bool  // it begins: Begun has not been called since a rest
+	arrived  bool  // ... and something sent since then has arrived everywhere
+	asked    bool  // rows have been asked for since it began, or since something arrived
 }
 
 // MaxPackets bounds a sender's packets in flight, whatever their size: what the
@@ -72,7 +73,8 @@ const MaxPackets = 4096
 // the charge does not see; of the rest each member always owns its part of one
 // quarter, and the active senders share the other three: once they have heard of
 // each other. So a member that has rested keeps to its part until its first packet has
-// arrived everywhere, for all may begin at the same instant.
+// arrived everywhere, for all may begin at the same instant, and until what the others
+// had sent by then has, for they may not have known yet that they share.
 func NewWindow(budget, n int) *Window {
 	usable := budget / 5 * 4
 	return &Window{share: usable / 4 / n, common: usable / 4 * 3, sent: -ActiveFor}
@@ -112,7 +114,7 @@ func (w *Window) Room(now int64, least, most, active int) int {
 	return 0
 }
 
-// Asks tells whether to ask for rows: once in a beginning, when there is no room for a packet of
+// Asks tells whether to ask for rows: once in each half of a beginning, when there is no room for a packet of
 // the least bytes and one is to be sent. It waits for the first one to be acknowledged, though all
 // of them may be too little to be acknowledged at once. Who has no more to send waits for nothing.
 func (w *Window) Asks(least int) bool {
@@ -124,7 +126,7 @@ func (w *Window) Asks(least int) bool {
 // Sent notes a packet on its way.
 func (w *Window) Sent(now int64, charge int) {
 	if w.rests(now) {
-		w.starting, w.asked = true, false
+		w.starting, w.arrived, w.asked = true, false, false
 	}
 	w.sent = now
 	w.inflight += charge
@@ -133,10 +135,18 @@ func (w *Window) Sent(now int64, charge int) {
 
 // Acked notes that every member has a packet.
 func (w *Window) Acked(charge int) {
-	w.starting = false
+	if w.starting && !w.arrived {
+		w.arrived, w.asked = true, false
+	}
 	w.inflight -= charge
 	w.packets--
 }
+
+// Known tells whether this member begins and all others know by now that it sends.
+func (w *Window) Known() bool { return w.starting && w.arrived }
+
+// Begun notes that what the others had sent before they knew has arrived everywhere.
+func (w *Window) Begun() { w.starting = false }
 
 // InFlight returns the charged bytes in flight.
 func (w *Window) InFlight() int { return w.inflight }

@@ -26,6 +26,7 @@ func TestWindowsFitTheBudget(t *testing.T) {
 		if rapid.Bool().Draw(t, "under way") {
 			w.Sent(0, charge)
 			w.Acked(charge)
+			w.Begun()
 			limit = w.Limit(active)
 		}
 		packets := 1
@@ -97,7 +98,7 @@ func fill(now int64, w *Window, active int) int {
 }
 
 // TestAWindowOpensAndShrinks: a member that begins keeps to its own part until
-// something has arrived; then it may use what the others leave; then others
+// something has arrived, and what the others had sent by then; then it may use what the others leave; then others
 // become active, and it is closed until enough has arrived.
 func TestAWindowOpensAndShrinks(t *testing.T) {
 	w := NewWindow(1_000_000, 4)
@@ -105,6 +106,10 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 		t.Errorf("at the start: %d packets, want 5", got)
 	}
 	w.Acked(10_000)
+	if got := fill(0, w, 1); got != 5 || !w.Known() {
+		t.Errorf("known to all, which is %t: %d packets, want 5", w.Known(), got)
+	}
+	w.Begun()
 	if got := fill(0, w, 1); got != 65 { // and the 600,000 that are shared
 		t.Errorf("alone: %d packets, want 65", got)
 	}
@@ -131,7 +136,8 @@ func TestAWindowOpensAndShrinks(t *testing.T) {
 	}
 }
 
-// TestABeginningAsksOnce: when its window is closed, and nothing but an arrival opens it.
+// TestABeginningAsksOnce: when its window is closed, and nothing but an arrival opens it; and
+// once more when something has arrived.
 func TestABeginningAsksOnce(t *testing.T) {
 	w := NewWindow(1_000_000, 4) // 50,000 of its own
 	for i := range 5 {
@@ -144,6 +150,10 @@ func TestABeginningAsksOnce(t *testing.T) {
 		t.Error("does not ask once when the window is closed")
 	}
 	w.Acked(10_000)
+	if fill(0, w, 1); !w.Asks(tenThousand) || w.Asks(tenThousand) {
+		t.Error("does not ask once when all know that it sends, and it is closed")
+	}
+	w.Begun()
 	if fill(0, w, 1); w.Asks(tenThousand) {
 		t.Errorf("asks when the beginning is over, %d bytes in flight", w.InFlight())
 	}
