@@ -257,3 +257,18 @@ func TestABurstIsNotWaitedFor(t *testing.T) {
 		t.Errorf("%d turns of 50 µs for 3 messages, want %d at most", turns, most)
 	}
 }
+
+// TestARowThatIsAskedForCovers: the packet that asks may overtake those before it. The row that it
+// has sent does not cover it, so another is sent when it can.
+func TestARowThatIsAskedForCovers(t *testing.T) {
+	m, in := lone(t, 3, 0)
+	packet := func(seq uint64, flags uint8) {
+		in.receive(0, sealed(wire.Header{Kind: wire.Data, View: m.viewKey, Sender: 1, Seq: seq, Flags: flags}, nil))
+		m.Flush(0)
+	}
+	packet(2, wire.WantRow)
+	packet(1, 0)
+	if got := m.Stats().RowsSent; got != 2 {
+		t.Errorf("%d rows, want one at once and one that covers what asked", got)
+	}
+}

@@ -173,6 +173,9 @@ func (m *Machine) accept(s int, e *entry) {
 	st := &m.streams[s]
 	st.rcv = e.seq
 	m.rows.Have(m.self, s, e.seq)
+	if e.flags&wire.WantRow != 0 && s != m.self { // the row that it had sent when it came may not cover it
+		m.acks.Now(m.now)
+	}
 	switch {
 	case !e.level.IsSafe():
 	case e.level.Order() == order.Total:
