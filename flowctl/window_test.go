@@ -163,7 +163,7 @@ func TestABeginningAsksOnce(t *testing.T) {
 	if fill(ActiveFor, w, 1); !w.Asks(tenThousand) {
 		t.Error("does not ask in the next beginning")
 	}
-	w = NewWindow(1<<32-1, 1)
+	w = NewWindow(math.MaxInt32, 1)
 	for range MaxPackets {
 		w.Sent(0, 832)
 	}
