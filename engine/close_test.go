@@ -277,11 +277,7 @@ func TestCloseInsideRestore(t *testing.T) {
 // snapshot.
 func TestAbandonInsideSnapshot(t *testing.T) {
 	cluster := clusterOf(t)
-	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
-	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := unkept(t, cluster)
 	reading, gate := make(chan struct{}), make(chan struct{})
 	read := func([]byte) (int, error) {
 		close(reading)
@@ -374,26 +370,38 @@ type closeFunc func() error
 
 func (f closeFunc) Close() error { return f() }
 
-// TestCloseInsideSnapshotsClose: the node ends once the snapshot's Close has returned.
-func TestCloseInsideSnapshotsClose(t *testing.T) {
-	cluster := clusterOf(t)
-	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
-	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
+// unkept opens a node that nobody else closes: a test that fails would hang.
+func unkept(t *testing.T, cluster string) *Node {
+	t.Helper()
+	n, err := Open(patient(t), Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &closing{notebook{reader: plain}, func() error { return a.Close() }}
-	if _, err := a.Join(patient(t), "g", h); err != nil {
-		t.Fatal(err)
-	}
+	return n
+}
+
+// endsGiving waits until the node has ended, of whose group g another wants the state.
+func endsGiving(t *testing.T, n *Node, cluster string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, _ = open(t, cluster, "b", nil).Join(ctx, "g", &notebook{reader: plain}) // whether it can be had is of no account
 	select {
-	case <-a.Done():
+	case <-n.Done():
 	case <-ctx.Done():
 		t.Error("the node does not end")
 	}
+}
+
+// TestCloseInsideSnapshotsClose: the node ends once the snapshot's Close has returned.
+func TestCloseInsideSnapshotsClose(t *testing.T) {
+	cluster := clusterOf(t)
+	a := unkept(t, cluster)
+	h := &closing{notebook{reader: plain}, func() error { return a.Close() }}
+	if _, err := a.Join(patient(t), "g", h); err != nil {
+		t.Fatal(err)
+	}
+	endsGiving(t, a, cluster)
 }
 
 // readFunc is a snapshot that is read by a function.
@@ -405,24 +413,13 @@ func (f readFunc) Read(b []byte) (int, error) { return f(b) }
 // node ends once Read has returned.
 func TestCloseInsideSnapshot(t *testing.T) {
 	cluster := clusterOf(t)
-	c := Config{Cluster: cluster, Name: "a", Interface: "lo", Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)}
-	a, err := Open(patient(t), c) // nobody else closes it: a test that fails would hang
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := unkept(t, cluster)
 	broken := errors.New("the disk is broken")
 	read := func([]byte) (int, error) { return 0, errors.Join(broken, a.Close()) }
 	if _, err := a.Join(patient(t), "g", &notebook{reader: func(string) io.Reader { return readFunc(read) }}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, _ = open(t, cluster, "b", nil).Join(ctx, "g", &notebook{reader: plain}) // whether it can be had is of no account
-	select {
-	case <-a.Done():
-	case <-ctx.Done():
-		t.Error("the node does not end")
-	}
+	endsGiving(t, a, cluster)
 }
 
 // TestMembersOfAnEndedNode: a node that has ended is in no view, also where none came without it.
