@@ -170,12 +170,11 @@ func (m *Machine) sendRow() {
 		return
 	}
 	flags := uint8(wire.HasRow)
-	if m.asks {
+	if announce || m.asks {
 		flags |= wire.WantRow
-		m.asks = false
 	}
+	m.asks = false
 	if announce {
-		flags |= wire.WantRow
 		m.stats.Announcements++
 		m.announce.Sent(m.now)
 	}

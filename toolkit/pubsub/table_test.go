@@ -97,19 +97,21 @@ func TestSendersThatComeBackAreKept(t *testing.T) {
 	}
 }
 
+// send has tables deliver a message, and puts it into the queues of who subscribed.
+func send(from uint64, topic string, tables ...*table) {
+	for _, table := range tables {
+		subs, m := table.deliver(from, engine.FIFO, appendMessage(nil, topic, nil))
+		for _, s := range subs {
+			s.queue.put(m)
+		}
+	}
+}
+
 // TestForgottenSenderIsBack: a sender that was forgotten while this process was expelled, and then
 // joined again, counts from 1 again. None of that has come here.
 func TestForgottenSenderIsBack(t *testing.T) {
 	l := limits{1, 1 << 20}
 	mine, others := newTable(l), newTable(l)
-	send := func(from uint64, topic string, tables ...*table) {
-		for _, table := range tables {
-			subs, m := table.deliver(from, engine.FIFO, appendMessage(nil, topic, nil))
-			for _, s := range subs {
-				s.queue.put(m)
-			}
-		}
-	}
 	member := func(id uint64) membership.Member { return membership.Member{ID: id} }
 	for _, table := range []*table{mine, others} {
 		table.view(engine.GroupView{Num: 1, Fresh: true, Members: []membership.Member{member(7), member(3)}})
@@ -144,11 +146,8 @@ func TestForgottenSenders(t *testing.T) {
 	l := limits{1, 1 << 20}
 	mine, others := newTable(l), newTable(l)
 	send := func(from uint64, topic string, tables ...*table) {
+		send(from, topic, tables...)
 		for _, table := range tables {
-			subs, m := table.deliver(from, engine.FIFO, appendMessage(nil, topic, nil))
-			for _, s := range subs {
-				s.queue.put(m)
-			}
 			table.view(engine.GroupView{Left: []engine.Departed{{Member: membership.Member{ID: from}}}})
 		}
 	}
