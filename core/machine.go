@@ -162,7 +162,8 @@ type Machine struct {
 	told      uint64   // our ord as the others know it, by row or by our records
 	rowNos    []uint64 // per member: number of its last row
 	paused    uint64   // bit per member that asks for a pause
-	active    int      // members that sent data lately, this one included
+	active    int      // members that sent data lately, and this one
+	sending   uint64   // the members that did, as bits
 	acked     uint64   // own packets that the window has back
 	drain     []uint64 // per sender: the last packet that it may have sent before it knew that this member sends
 	asks      bool     // rows are to be asked for: the window of a beginning is closed
@@ -336,11 +337,18 @@ func (m *Machine) ackSafeTotals() {
 	m.safeTotal = m.safeTotal || m.rows.Ord(m.self) < m.ledger.Known()
 }
 
+// Sending returns the ranks, as bits, of members that sent data lately.
+func (m *Machine) Sending() uint64 { return m.sending }
+
 func (m *Machine) countActive() {
-	m.active = 1
+	m.active, m.sending = 1, 0
+	if m.window.Sends(m.now) {
+		m.sending = 1 << m.self
+	}
 	for s := range m.streams {
 		if s != m.self && m.streams[s].heard > m.now-flowctl.ActiveFor {
 			m.active++
+			m.sending |= 1 << s
 		}
 	}
 }

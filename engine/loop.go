@@ -154,6 +154,7 @@ func (n *Node) turns() error {
 		trains := n.stats.loop.TrainsReceived + n.stats.loop.TrainsSent
 		n.busy.add(now, received+sent+trainWork*int(trains-n.trains))
 		n.trains = trains
+		n.sit(now)
 		if n.closing.Load() && n.ended(now) {
 			n.correspond()
 			return nil
@@ -237,8 +238,10 @@ func (n *Node) rest(now int64, moved, delivered int) error {
 		return nil
 	case moved+delivered > 0 && n.busy.busy() && !n.tookLarge:
 		n.stats.loop.Naps++
+		nap := napAfter(moved)
+		n.seat.rested(int64(nap))
 		n.mu.Unlock()
-		n.conn.Nap(napAfter(moved))
+		n.conn.Nap(nap)
 		n.mu.Lock()
 		return nil
 	}
@@ -274,7 +277,9 @@ func (n *Node) sleep(timeout int64) error {
 		n.mu.Lock()
 	}
 	n.bell.Disarm()
-	if woke := n.now(); woke-began >= yieldEvery { // its processor was taken meanwhile
+	woke := n.now()
+	n.seat.rested(woke - began)
+	if woke-began >= yieldEvery { // its processor was taken meanwhile
 		n.yielded = woke
 	}
 	return err

@@ -50,6 +50,7 @@ type Node struct {
 	in      input
 	outbox  outbox
 	courier courier
+	seat    seat
 	carrier carrier
 	sending sending
 	groups  groupTable

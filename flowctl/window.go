@@ -88,6 +88,9 @@ const ActiveFor int64 = 10_000_000
 // half of it is for the way of what comes next.
 func (w *Window) rests(now int64) bool { return w.packets == 0 && now-w.sent > ActiveFor/2 }
 
+// Sends tells whether this member sent within ActiveFor.
+func (w *Window) Sends(now int64) bool { return now-w.sent < ActiveFor }
+
 // Limit returns the charged bytes that may be in flight while active senders,
 // this one included, send.
 func (w *Window) Limit(active int) int { return w.share + w.common/max(active, 1) }
