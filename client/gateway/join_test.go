@@ -96,9 +96,12 @@ func TestNilSnapshot(t *testing.T) {
 // TestBadConfig: what cannot be is refused with one error, as in package engine.
 func TestBadConfig(t *testing.T) {
 	for _, cfg := range []Config{{MaxClients: -1}, {Connections: -1}, {Forget: 1}} {
-		if _, err := New(nil, cfg); !errors.Is(err, engine.ErrConfig) {
+		if _, err := New(&engine.Node{}, cfg); !errors.Is(err, engine.ErrConfig) {
 			t.Errorf("%+v: %v, want ErrConfig", cfg, err)
 		}
+	}
+	if _, err := New(nil, Config{}); !errors.Is(err, engine.ErrConfig) {
+		t.Errorf("no node: %v, want ErrConfig", err)
 	}
 }
 

@@ -28,11 +28,14 @@ type Server struct {
 }
 
 // New returns a gateway for the node's groups that are joined by it. Errors name a value
-// of cfg that cannot be, and wrap engine.ErrConfig.
+// of cfg that cannot be, or say that there is no node, and wrap engine.ErrConfig.
 func New(node *engine.Node, cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if node == nil {
+		return nil, fmt.Errorf("gateway: %w: the node is nil, want one that engine.Open returned", engine.ErrConfig)
 	}
 	s := &Server{
 		node: node, cfg: cfg, groups: map[string]*Group{}, listeners: map[net.Listener]bool{}, conns: map[*conn]bool{},
