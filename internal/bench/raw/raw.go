@@ -27,8 +27,7 @@ const (
 	// busy is how many bytes a turn must have received to be followed by a nap.
 	busy = 32 << 10
 
-	// stall is how long a sender waits to hear from receivers before it takes
-	// what is on the way as lost.
+	// stall is how long a sender waits to hear from receivers before it asks them.
 	stall = 20 * time.Millisecond
 )
 
@@ -209,7 +208,9 @@ func (m *Medium) rest() error {
 		return m.conn.Wait(-1)
 	}
 	if m.out.closed() {
-		m.out.giveUp(clock.Now())
+		if m.out.ask(clock.Now()) {
+			return nil
+		}
 		return m.conn.Wait(stall)
 	}
 	if m.out.src == nil {

@@ -28,6 +28,7 @@ type counter struct {
 	size     int
 	seq      [3]uint64 // of each sender, the last; belongs to the loop
 	lossy    bool
+	rest     atomic.Int64 // before the next message is taken, ns
 	received atomic.Int64
 	lasts    atomic.Int64
 }
@@ -41,6 +42,7 @@ func (c *counter) sink(from int, m []byte) {
 		c.t.Errorf("message %d of member %d after %d", seq, from, c.seq[from])
 	}
 	c.seq[from] = load.Seq(m)
+	time.Sleep(time.Duration(c.rest.Swap(0)))
 	c.received.Add(1)
 	if load.Last(m) {
 		c.lasts.Add(1)
@@ -141,6 +143,21 @@ func floodArrivesWhole(t *testing.T, row member.Row, cfg iomulticast.Config) {
 		}
 		if d := ms[i].Losses().Dropped; d != 0 {
 			t.Errorf("member %d dropped %d packets", i, d)
+		}
+	}
+}
+
+// TestWhoDoesNotRunIsNotOverrun: nothing is dropped at a receiver that does not run for a while,
+// however long it is not heard of.
+func TestWhoDoesNotRunIsNotOverrun(t *testing.T) {
+	for _, cfg := range []iomulticast.Config{{Segment: 1472}, {}, {RecvBuffer: smallBuffer}} {
+		row := member.Row{Number: 5, Size: 8192, Members: 3, Senders: 1}
+		ms, cs := open(t, row, cfg)
+		cs[1].rest.Store(int64(8 * stall))
+		sent := send(t, ms, row, flood(10*stall))
+		eventually(t, "last message", func() bool { return cs[1].lasts.Load() == 1 })
+		if n, d := cs[1].received.Load(), ms[1].Losses().Dropped; n != sent || d != 0 {
+			t.Errorf("segment %d, buffer %d: got %d of %d messages, %d packets were dropped", cfg.Segment, cfg.RecvBuffer, n, sent, d)
 		}
 	}
 }

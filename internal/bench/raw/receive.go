@@ -30,6 +30,7 @@ type peer struct {
 	addr    batch.Addr
 	highest uint64 // packet
 	told    uint64 // the highest when we last told the sender
+	asked   bool   // it asks how far we are
 	part    []byte // a message whose end has not come
 	whole   bool   // nothing of it is missing
 }
@@ -108,16 +109,24 @@ func (r *receiver) packets(t *batch.Train, out *sender) {
 			r.data(int(h.Sender), t, h, body)
 		case h.Kind == wire.RowOnly && len(body) == creditSize: // also between two phases, or the next begins with a closed window
 			out.heard(int(h.Sender), binary.LittleEndian.Uint64(body))
+		case h.Kind == wire.RowOnly && int(h.Sender) < r.row.Senders:
+			r.ask(int(h.Sender), t, h)
 		}
 	}
 }
 
-// data takes one packet of a sender.
-func (r *receiver) data(sender int, t *batch.Train, h wire.Header, body []byte) {
+// peer returns what is known of a sender, who sent a train.
+func (r *receiver) peer(sender int, t *batch.Train) *peer {
 	p := &r.peers[sender]
 	if p.from != t.From {
 		p.from, p.addr = t.From, batch.MakeAddr(t.From)
 	}
+	return p
+}
+
+// data takes one packet of a sender.
+func (r *receiver) data(sender int, t *batch.Train, h wire.Header, body []byte) {
+	p := r.peer(sender, t)
 	p.whole = p.whole && h.Seq == p.highest+1
 	p.highest = h.Seq
 	var f wire.Frame
@@ -133,6 +142,13 @@ func (r *receiver) data(sender int, t *batch.Train, h wire.Header, body []byte) 
 		}
 		r.fragment(p, sender, &f)
 	}
+}
+
+// ask notes that a sender asks how far we are. All that it sent before is here, or lost.
+func (r *receiver) ask(sender int, t *batch.Train, h wire.Header) {
+	p := r.peer(sender, t)
+	p.whole = p.whole && h.Seq == p.highest
+	p.highest, p.asked = max(p.highest, h.Seq), true
 }
 
 // fragment puts a message together, unless something of it is missing.
@@ -151,12 +167,12 @@ func (r *receiver) fragment(p *peer, sender int, f *wire.Frame) {
 	}
 }
 
-// tell tells senders how far we are, each quarter of their window.
+// tell tells senders how far we are, each quarter of their window, and those that ask.
 func (r *receiver) tell(out *sender) {
 	for i := range r.row.Senders {
 		p := &r.peers[i]
-		if p.highest-p.told >= max(out.window/4, 1) {
-			p.told = p.highest
+		if p.asked || p.highest-p.told >= max(out.window/4, 1) {
+			p.told, p.asked = p.highest, false
 			out.credit(p)
 		}
 	}

@@ -60,6 +60,7 @@ type sender struct {
 	others  []*batch.Addr // who data goes to one by one; nil: to the group
 	trains  []batch.Train
 	credits [][]byte // memory, one for each sender there can be
+	asking  [wire.Overhead]byte
 }
 
 func newSender(id uint32, segment, buffer int, sink member.Sink) sender {
@@ -124,17 +125,21 @@ func (s *sender) closed() bool {
 	return s.row.Self < s.row.Senders && s.next+uint64(s.train) > slices.Min(s.acked)+s.window
 }
 
-// giveUp opens a window that has been closed for too long.
-func (s *sender) giveUp(now int64) {
+// ask asks receivers how far they are, if the window has been closed for too long: what they
+// told may be lost, or all that there was to tell of. It tells whether there is something to
+// send. Who asks does not send more instead, for it may as well be that a receiver has not run
+// meanwhile, and its buffer is full.
+func (s *sender) ask(now int64) bool {
 	switch {
 	case s.waiting == 0:
 		s.waiting = now
 	case now-s.waiting > int64(stall):
 		s.waiting = 0
-		for i := range s.acked {
-			s.acked[i] = max(s.acked[i], s.next)
-		}
+		s.header(s.asking[:], wire.RowOnly, s.next, 0)
+		s.give(batch.Train{Buf: s.asking[:], Segment: len(s.asking)})
+		return true
 	}
+	return false
 }
 
 // sending tells whether there is or may come something to send.
