@@ -30,6 +30,7 @@ func (n *Node) run() {
 		n.cfg.Logger.Error("the node has failed", "error", n.failure)
 		n.dump(dumpFailed)
 	}
+	n.seat.leave() // Go keeps the main thread, should it be that
 	n.shut()
 	n.mu.Unlock()
 	n.loop.Store(0) // the thread ends, and its number is another's some day
@@ -278,7 +279,7 @@ func (n *Node) sleep(timeout int64) error {
 	}
 	n.bell.Disarm()
 	woke := n.now()
-	n.seat.rested(woke - began)
+	n.seat.rested(min(woke-began, max(timeout, 0)))
 	if woke-began >= yieldEvery { // its processor was taken meanwhile
 		n.yielded = woke
 	}

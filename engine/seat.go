@@ -12,7 +12,7 @@ const (
 // seat is the processor that the loop keeps to. Where a host has fewer processors than
 // members, two receivers have one beside the sender's, and Linux, which wakes a thread where it
 // last ran unless little is going on, often has one of them wait behind the sender while that
-// processor idles. A third of the throughput is lost that way; see docs/PERFORMANCE.md.
+// processor idles. Up to a third of the throughput is lost that way; see docs/PERFORMANCE.md.
 type seat struct {
 	thread affinity
 	held   bool
@@ -30,12 +30,12 @@ type look struct {
 
 // seatOf returns which of so many processors the member of that rank keeps to while those whose
 // bits are set send, or -1 if it is to be left to the system. A sender takes as much time as two
-// receivers, so a processor may have two of them beside the one that the sender has for itself.
-// With less on them than that there is room enough, and with more all are busy without it:
-// with 4, 8 and 16 members on 2 processors it brought nothing, or was worse.
+// receivers, so the first processor is left to it, and each other one has two of them. With 4, 8
+// and 16 members on 2 processors it brought nothing, or was worse, for those are full without
+// it; with fewer members than that on more processors it was not measured.
 func seatOf(rank, members, processors int, sending uint64) int {
 	others := processors - 1
-	if members <= processors || members-1 > 2*others || bits.OnesCount64(sending) != 1 {
+	if others < 1 || members-1 != 2*others || bits.OnesCount64(sending) != 1 {
 		return -1
 	}
 	sender := bits.TrailingZeros64(sending)
@@ -88,15 +88,17 @@ func (s *seat) stay(now int64, wanted bool) {
 	}
 }
 
-// rested notes how long the loop meant to do nothing, ns.
+// rested notes how long the loop did nothing, as it meant to, ns. A handler that blocks counts
+// as waiting.
 func (s *seat) rested(ns int64) { s.look.rested += ns }
 
 // sit takes a seat, or leaves it, as the loop's work is.
 func (n *Node) sit(now int64) {
 	s := &n.seat
-	if !s.held && (now < s.not || !n.busy.busy()) {
-		return
+	if n.cfg.Spin || !s.held && (now < s.not || !n.busy.busy()) {
+		return // a loop that spins is to have a processor for itself
 	}
+	now = n.now() // of the same instant as what the thread has run
 	if !n.proc.In() {
 		s.leave()
 		return

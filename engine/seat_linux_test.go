@@ -77,27 +77,35 @@ func TestSeatIsKeptByWhoRuns(t *testing.T) {
 	}
 }
 
-// TestOthersDecideWhereToRun: who sets a loop's processors while it has a seat is not overruled.
-func TestOthersDecideWhereToRun(t *testing.T) {
-	all := ownThread(t)
-	s := seated(t, 0)
-	first := unix.CPUSet{}
-	for cpu := 0; first.Count() == 0; cpu++ {
+// first returns the first of some processors.
+func first(all unix.CPUSet) (one unix.CPUSet) {
+	for cpu := 0; one.Count() == 0; cpu++ {
 		if all.IsSet(cpu) {
-			first.Set(cpu)
+			one.Set(cpu)
 		}
 	}
-	if err := unix.SchedSetaffinity(0, &first); err != nil {
+	return one
+}
+
+// TestOthersDecideWhereToRun: who sets a loop's processors while it has a seat is not overruled,
+// and who did before finds them as they were.
+func TestOthersDecideWhereToRun(t *testing.T) {
+	one := first(ownThread(t))
+	s := seated(t, 0)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
 		t.Fatal(err)
 	}
-	if s.leave(); mayRun(t, 0) != first {
-		t.Error("the choice of others was undone")
+	if s.leave(); mayRun(t, 0) != one {
+		t.Error("what was chosen meanwhile was undone")
+	}
+	if seated(t, 0).leave(); mayRun(t, 0) != one {
+		t.Error("what was chosen before was undone")
 	}
 }
 
 // TestReceiversTakeSeats in a view with one member more than there are processors, while one
-// member sends as fast as it can, and leave them when nothing is sent any more. The sender
-// takes none.
+// member sends as fast as it can, and leave them when they send, or nothing is sent any more. The
+// sender takes none.
 func TestReceiversTakeSeats(t *testing.T) {
 	all := mayRun(t, 0)
 	if runtime.NumCPU() != 2 || all.Count() != 2 {
@@ -120,6 +128,16 @@ func TestReceiversTakeSeats(t *testing.T) {
 	})
 	if got := processors(0); got != 2 {
 		t.Errorf("the sender may run on %d processors, want 2", got)
+	}
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
+		for _, g := range groups[:2] {
+			if err := g.Send(ctx, FIFO, make([]byte, 8192)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := processors(1); got != 2 {
+		t.Errorf("a member that sends may run on %d processors, want 2", got)
 	}
 	eventually(t, "they may run on both again", func() bool { return processors(1) == 2 && processors(2) == 2 })
 }

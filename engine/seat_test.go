@@ -3,7 +3,7 @@ package engine
 import "testing"
 
 // TestSeatOf: receivers go beside the sender, two to a processor, and nobody is told where to
-// run if there is room for all, if all processors are full anyhow, or if more than one sends.
+// run if there are fewer or more of them, or if more than one sends.
 func TestSeatOf(t *testing.T) {
 	for _, c := range []struct {
 		members, processors int
@@ -16,6 +16,7 @@ func TestSeatOf(t *testing.T) {
 		{5, 3, 0b00001, []int{-1, 1, 2, 1, 2}},
 		{5, 3, 0b00100, []int{1, 2, -1, 1, 2}},
 		{3, 3, 0b001, []int{-1, -1, -1}},
+		{4, 3, 0b0001, []int{-1, -1, -1, -1}},
 		{4, 2, 0b0001, []int{-1, -1, -1, -1}},
 		{3, 2, 0b011, []int{-1, -1, -1}},
 		{3, 2, 0, []int{-1, -1, -1}},

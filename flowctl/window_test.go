@@ -42,6 +42,17 @@ func TestWindowsFitTheBudget(t *testing.T) {
 	})
 }
 
+// TestSends: from a packet on, for ActiveFor.
+func TestSends(t *testing.T) {
+	w := NewWindow(1<<20, 3)
+	if w.Sends(0) {
+		t.Error("it sends before its first packet")
+	}
+	if w.Sent(5, 100); !w.Sends(5) || !w.Sends(4+ActiveFor) || w.Sends(5+ActiveFor) {
+		t.Errorf("%v, %v, %v: want true, true, false", w.Sends(5), w.Sends(4+ActiveFor), w.Sends(5+ActiveFor))
+	}
+}
+
 // TestRoomIsWhatFits: a packet between two sizes is as large as the window allows, and not a
 // byte larger.
 func TestRoomIsWhatFits(t *testing.T) {
