@@ -136,7 +136,7 @@ func TestLonePacketsAreCutToTheWindow(t *testing.T) {
 						part -= taken
 					}
 				}
-				if left := m.window.Left(l.now, m.active); left >= flowctl.Charge(leastLone, true) && m.Stats().PacketsSent > sent {
+				if left := m.window.Left(l.now, m.active()); left >= flowctl.Charge(leastLone, true) && m.Stats().PacketsSent > sent {
 					t.Fatalf("%d members, messages of %d bytes, turn %d: %d bytes of the window are left", n, size, turn, left)
 				}
 				l.turn()

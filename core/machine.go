@@ -23,6 +23,7 @@ package core
 
 import (
 	"fmt"
+	"math/bits"
 
 	"cohort/flowctl"
 	"cohort/internal/flaw"
@@ -162,8 +163,7 @@ type Machine struct {
 	told      uint64   // our ord as the others know it, by row or by our records
 	rowNos    []uint64 // per member: number of its last row
 	paused    uint64   // bit per member that asks for a pause
-	active    int      // members that sent data lately, and this one
-	sending   uint64   // the members that did, as bits
+	sending   uint64   // bit per member that sent data lately
 	acked     uint64   // own packets that the window has back
 	drain     []uint64 // per sender: the last packet that it may have sent before it knew that this member sends
 	asks      bool     // rows are to be asked for: the window of a beginning is closed
@@ -225,7 +225,7 @@ func New(now int64, cfg Config, v membership.View, self int, pool *slab.Pool) (*
 		streams: make([]stream, n), rows: order.NewRows(n), ledger: order.NewLedger(n, uint64(n)*streamCap),
 		delivered: make([]uint64, n), allowed: make([]uint64, n), totals: make([]uint64, n), past: make([]uint64, n), drain: make([]uint64, n),
 		window: flowctl.NewWindow(budget, n), acks: flowctl.NewAcks(now, budget, cfg.Heartbeat), announce: flowctl.NewAnnounce(),
-		rowNos: make([]uint64, n), made: make([]made, n), active: 1, now: now,
+		rowNos: make([]uint64, n), made: make([]made, n), now: now,
 		holdMost: 2*cfg.HoldLimit + budget, keepMost: cfg.HoldLimit + budget,
 		ranges: make([]wire.Range, 0, wire.MaxRanges), cut: make([]uint64, n),
 		scratch: make([]byte, 0, wire.NAKSize), heard: make([]int64, n),
@@ -248,7 +248,7 @@ func (m *Machine) Held() int { return m.held }
 // Window returns the charged bytes of this member's packets in flight, and how many
 // there may be now.
 func (m *Machine) Window() (inFlight, limit int) {
-	return m.window.InFlight(), m.window.Limit(m.active)
+	return m.window.InFlight(), m.window.Limit(m.active())
 }
 
 // Position returns how much of a member's stream has been delivered: all packets
@@ -340,14 +340,14 @@ func (m *Machine) ackSafeTotals() {
 // Sending returns the ranks, as bits, of members that sent data lately.
 func (m *Machine) Sending() uint64 { return m.sending }
 
+// active returns how many members share the window: those that sent lately, and this one.
+func (m *Machine) active() int { return bits.OnesCount64(m.sending | 1<<m.self) }
+
+// countActive finds out who has sent lately.
 func (m *Machine) countActive() {
-	m.active, m.sending = 1, 0
-	if m.window.Sends(m.now) {
-		m.sending = 1 << m.self
-	}
+	m.sending = 0
 	for s := range m.streams {
-		if s != m.self && m.streams[s].heard > m.now-flowctl.ActiveFor {
-			m.active++
+		if s == m.self && m.window.Sends(m.now) || s != m.self && m.streams[s].heard > m.now-flowctl.ActiveFor {
 			m.sending |= 1 << s
 		}
 	}

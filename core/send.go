@@ -109,7 +109,7 @@ func (m *Machine) wholeInNext(size int) bool {
 	}
 	sections := p.size - p.limit
 	next := wire.HeaderSize + wire.FrameSize + size + sections
-	return next <= m.mostAt(p.off+p.pos+sections) && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.now, m.active)
+	return next <= m.mostAt(p.off+p.pos+sections) && flowctl.Charge(p.pos+sections, true)+flowctl.Charge(next, true) <= m.window.Left(m.now, m.active())
 }
 
 // minFragment bounds how small a fragment is worth a frame of its own, bytes.
@@ -250,7 +250,7 @@ func (m *Machine) capacity(force bool) int {
 	case m.paused != 0:
 		return 0
 	}
-	return m.window.Room(m.now, m.least(), most, m.active)
+	return m.window.Room(m.now, m.least(), most, m.active())
 }
 
 // least returns what a packet has room for at the least, bytes.

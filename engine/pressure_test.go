@@ -172,15 +172,21 @@ func TestLargeMessageWithdrawn(t *testing.T) {
 	checkStuckRing(t, groups, got, b)
 }
 
-// TestSendWithoutRoomTellsTheCause, whatever the size of the message, as all other waits do.
-func TestSendWithoutRoomTellsTheCause(t *testing.T) {
-	var got digests
-	b := newBlocker(t)
-	defer b.resume()
-	g := joinAll(t, openRing(t, 1, nil), "full", func(int) Handler {
+// stuckAlone is a group of one whose handler stands still.
+func stuckAlone(t *testing.T) (*Group, *digests, *blocker) {
+	t.Helper()
+	got, b := &digests{}, newBlocker(t)
+	g := joinAll(t, openRing(t, 1, nil), "stuck", func(int) Handler {
 		return HandlerFunc(func(m *Message) { b.wait(); got.Deliver(m) })
 	})[0]
 	standStill(t, g, b)
+	return g, got, b
+}
+
+// TestSendWithoutRoomTellsTheCause, whatever the size of the message, as all other waits do.
+func TestSendWithoutRoomTellsTheCause(t *testing.T) {
+	g, _, b := stuckAlone(t)
+	defer b.resume()
 	for _, size := range []int{4096, 0} {
 		for g.TrySend(FIFO, make([]byte, size)) == nil {
 		}
@@ -228,13 +234,8 @@ func TestLargeMessageWithdrawnInTheQueue(t *testing.T) {
 // TestLargeMessageWithdrawnFromBusyLoop cancels one that the loop cannot get to,
 // since this node's own handler stands still.
 func TestLargeMessageWithdrawnFromBusyLoop(t *testing.T) {
-	var got digests
-	b := newBlocker(t)
+	g, got, b := stuckAlone(t)
 	defer b.resume()
-	g := joinAll(t, openRing(t, 1, nil), "stuck", func(int) Handler {
-		return HandlerFunc(func(m *Message) { b.wait(); got.Deliver(m) })
-	})[0]
-	standStill(t, g, b)
 	ctx, cancel := context.WithTimeout(patient(t), 50*time.Millisecond)
 	defer cancel()
 	result := make(chan error, 1)
